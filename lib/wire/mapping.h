@@ -16,14 +16,19 @@
 
 /*
  * Write the mapping of node_of[0..size-1] (node_of NULL: all on node 0) to buf,
- * NUL-terminated. Returns its length, or -1 (ENOSPC) when it does not fit.
+ * NUL-terminated. Returns its length; or -1, ENOSPC when it does not fit or
+ * EINVAL when size is 0, or size or a node is more than INT_MAX.
+ *
+ * A cyclic map that does not fit is written for its first round only: readers
+ * repeat it.
  */
 long mapping_encode(const unsigned *node_of, unsigned size, char *buf,
                     size_t bufsize, struct ct_error *reterr);
 
 /*
- * Read a mapping into ret_node_of[0..size-1]. 0, or -1 (EINVAL) when the text
- * is not a mapping or names no node for some rank.
+ * Read a mapping into ret_node_of[0..size-1]; what it says about more ranks is
+ * dropped. 0, or -1 (EINVAL) when the text is not a mapping or names no node
+ * for some rank. The work is bounded by text.len + size.
  */
 int mapping_decode(struct ct_span text, unsigned size, unsigned *ret_node_of,
                    struct ct_error *reterr);

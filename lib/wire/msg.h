@@ -25,14 +25,15 @@
 enum {
     PMI_KVSNAME_MAX = 256, /* with NUL, as Hydra and Slurm announce */
     PMI_KEY_MAX = 64,
-    PMI_VALUE_MAX = 1024,     /* MPICH and MVAPICH2 crash on a larger maximum */
+    PMI_VALUE_MAX = 1024, /* MPICH and MVAPICH2 crash on a larger maximum */
     PMI_FRAME_MAX = 64 * 1024, /* one frame, either dialect */
     PMI_PAIRS_MAX = 4096,
 };
 
 struct pmi_pair {
     struct ct_span key;
-    struct ct_span value; /* len 0 when the token had no '=' or nothing after */
+    struct ct_span value; /* len 0 when the token had no '=' or nothing after;
+                             PMI-2: with every ";;" as it came */
 };
 
 struct pmi_msg {
@@ -52,9 +53,12 @@ int pmi_msg_number(const struct pmi_msg *msg, const char *key, long min,
                    long max, long *ret);
 
 /*
- * Replies are appended to a caller-owned buffer. A reply that does not fit, or
- * has a value the dialect cannot carry, is taken back whole and `refused` is
- * set; earlier replies stay.
+ * Replies are appended to a caller-owned buffer. A reply that does not fit, is
+ * longer than PMI_FRAME_MAX, or has a key or a value the dialect cannot carry,
+ * is taken back whole at its end and `refused` is set; earlier replies stay.
+ *
+ * Neither dialect carries an empty value, '\n' or NUL; PMI-1 no blank in a
+ * value; PMI-2 no single ';' (";;" passes as it is).
  */
 struct pmi_out {
     char *buf;
@@ -76,8 +80,9 @@ struct pmi_dialect {
     ssize_t (*frame)(const char *buf, size_t len);
 
     /*
-     * Take one frame apart. 0, or -1 (EPROTO: no leading cmd=, too many
-     * pairs, a NUL byte). Tokens without '=' and unknown keys are no error.
+     * Take one frame apart. 0, or -1 (EPROTO: not one whole frame, no leading
+     * cmd=WORD, too many pairs, a NUL byte) and *ret holds nothing of use.
+     * Tokens without '=' and unknown keys are no error.
      */
     int (*decode)(const char *frame, size_t len, struct pmi_msg *ret,
                   struct ct_error *reterr);
