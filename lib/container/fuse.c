@@ -1,0 +1,156 @@
+/*
+ * The kernel hands requests to whoever holds the /dev/fuse file that a mount
+ * was made with. That file must be opened in the user namespace that mounts, so
+ * the zygote opens it there, makes the mount with the new mount API (no
+ * fusermount, no path to mount on) and forks the child that serves it. libfuse
+ * takes the ready file as a mount point named /dev/fd/N.
+ */
+#include "container/fuse.h"
+
+#include "base/scope.h"
+#include "container/kernel.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+/* This one defines PACKAGE_NAME and FUSE_USE_VERSION: it goes last. */
+#include <squashfuse/ll.h>
+
+static const struct fuse_lowlevel_ops operations = {
+    .getattr = sqfs_ll_op_getattr,
+    .opendir = sqfs_ll_op_opendir,
+    .releasedir = sqfs_ll_op_releasedir,
+    .readdir = sqfs_ll_op_readdir,
+    .lookup = sqfs_ll_op_lookup,
+    .open = sqfs_ll_op_open,
+    .create = sqfs_ll_op_create,
+    .release = sqfs_ll_op_release,
+    .read = sqfs_ll_op_read,
+    .readlink = sqfs_ll_op_readlink,
+    .listxattr = sqfs_ll_op_listxattr,
+    .getxattr = sqfs_ll_op_getxattr,
+    .forget = sqfs_ll_op_forget,
+    .statfs = stfs_ll_op_statfs,
+};
+
+static int open_device(struct ct_error *reterr)
+{
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0) {
+        ct_fail_errno(reterr,
+                      "cannot open /dev/fuse, which mounting an image file "
+                      "needs (ask for FUSE, or unpack the image and name the "
+                      "directory)");
+        if (reterr != NULL)
+            reterr->code = ENOTSUP;
+    }
+    return fd;
+}
+
+static int open_squashfs(const struct image *image, sqfs_ll *ll,
+                         struct ct_error *reterr)
+{
+    sqfs_err err = sqfs_init(&ll->fs, image->fd, image->offset);
+
+    if (err == SQFS_OK)
+        err = sqfs_ll_init(ll);
+    switch (err) {
+    case SQFS_OK:
+        return 0;
+    case SQFS_BADCOMP:
+        return ct_fail(reterr, ENOTSUP,
+                       "this build's squashfuse cannot unpack %s (rebuild the "
+                       "image with mksquashfs -comp gzip or zstd)",
+                       image->compressor);
+    default:
+        return ct_fail(reterr, EBADMSG, "the squashfs file system is broken");
+    }
+}
+
+/* The mount itself; the kernel's first request waits until somebody reads. */
+static int make_mount(int device, const char *name, struct ct_error *reterr)
+{
+    char fd[16], uid[16], gid[16];
+    CT_AUTO_FD int fs = kernel_fsopen("fuse");
+    int mount;
+
+    if (fs < 0) {
+        return ct_fail_errno(reterr, "fsopen(fuse)");
+    }
+    snprintf(fd, sizeof fd, "%d", device);
+    snprintf(uid, sizeof uid, "%u", (unsigned)getuid());
+    snprintf(gid, sizeof gid, "%u", (unsigned)getgid());
+    /* The name is for people only, and the kernel limits its length. */
+    kernel_fsconfig_set(fs, "source", name);
+    if (kernel_fsconfig_set(fs, "fd", fd) < 0 ||
+        kernel_fsconfig_set(fs, "rootmode", "40000") < 0 ||
+        kernel_fsconfig_set(fs, "user_id", uid) < 0 ||
+        kernel_fsconfig_set(fs, "group_id", gid) < 0 ||
+        kernel_fsconfig_set(fs, "allow_other", NULL) < 0)
+        return ct_fail_errno(reterr, "fsconfig(fuse)");
+    mount = kernel_fsmount(fs, KERNEL_ATTR_RDONLY | KERNEL_ATTR_NOSUID |
+                                   KERNEL_ATTR_NODEV);
+    if (mount < 0)
+        return ct_fail_errno(reterr, "mounting through FUSE");
+    return mount;
+}
+
+/*
+ * Serve until the mount is gone or the parent is. Never returns. What is sent
+ * to end a job must not take the file system away from ranks that still end.
+ */
+static void serve(int device, sqfs_ll *ll, pid_t parent)
+{
+    static const int deaf_to[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    char *argv[] = {(char *)"ctrun", NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+    struct fuse_session *session;
+    char point[32];
+
+    for (size_t i = 0; i < sizeof deaf_to / sizeof deaf_to[0]; i++)
+        signal(deaf_to[i], SIG_IGN);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        _exit(1);
+    prctl(PR_SET_NAME, "ctrun-fuse");
+    session = fuse_session_new(&args, &operations, sizeof operations, ll);
+    snprintf(point, sizeof point, "/dev/fd/%d", device);
+    if (session == NULL || fuse_session_mount(session, point) < 0)
+        _exit(1);
+    _exit(fuse_session_loop(session) == 0 ? 0 : 1);
+}
+
+int fuse_mount_image(const struct image *image, const char *name, int *ret_fd,
+                     pid_t *ret_pid, struct ct_error *reterr)
+{
+    sqfs_ll ll;
+    pid_t parent = getpid(), pid;
+    CT_AUTO_FD int device = open_device(reterr);
+    CT_AUTO_FD int mount = -1;
+
+    if (device < 0)
+        return -1;
+    memset(&ll, 0, sizeof ll);
+    if (open_squashfs(image, &ll, reterr) < 0)
+        return -1;
+    mount = make_mount(device, name, reterr);
+    if (mount >= 0) {
+        pid = fork();
+        if (pid == 0) {
+            ct_close(&mount);
+            serve(device, &ll, parent);
+        }
+        if (pid < 0)
+            ct_fail_errno(reterr, "fork");
+    } else {
+        pid = -1;
+    }
+    sqfs_ll_destroy(&ll);
+    if (pid < 0)
+        return -1;
+    *ret_fd = ct_steal_fd(&mount);
+    *ret_pid = pid;
+    return 0;
+}
