@@ -30,6 +30,16 @@ int kvs_get(const struct kvs *kvs, struct ct_span key, struct ct_span *ret);
 /* 0, or -1 when there was none. */
 int kvs_remove(struct kvs *kvs, struct ct_span key);
 
+/*
+ * For jobs of several nodes: kvs_drain_fresh() shows each entry put (not
+ * imported) since it was last called, and kvs_import() stores what another node
+ * drained: nobody's, without quota.
+ */
+typedef void kvs_visit(void *ctx, struct ct_span key, struct ct_span value);
+void kvs_drain_fresh(struct kvs *kvs, kvs_visit *visit, void *ctx);
+int kvs_import(struct kvs *kvs, struct ct_span key, struct ct_span value,
+               struct ct_error *reterr);
+
 /* Bytes that rank owns. */
 size_t kvs_used(const struct kvs *kvs, unsigned rank);
 

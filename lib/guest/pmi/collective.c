@@ -1,0 +1,374 @@
+/*
+ * What several ranks do together: fences, rings, and waiting for a node
+ * attribute. Nobody blocks here: a rank that must wait has no answer yet, and
+ * gets it when the last one arrives, or the host is told that it never will.
+ *
+ * A fence whose members are all on this node is answered at once. One that has
+ * members elsewhere collects what the local ranks have put since the last such
+ * fence, hands it to the host and is answered by ctpmi_fence_done().
+ */
+#include "guest/pmi/server.h"
+
+#include <errno.h>
+#include <endian.h>
+#include <stdlib.h>
+
+static const char RING[] = "ring"; /* no PMI-1 group is named so */
+
+struct ctpmi_fence {
+    struct ctpmi_fence *next;
+    struct ctpmi_job *job;
+    char *name;
+    unsigned *members; /* NULL: all ranks */
+    size_t count;
+};
+
+/* PMI-1.2's answer carries what follows the colon of the group. */
+static void add_tag(struct reply *reply, struct ct_span name)
+{
+    const char *colon = name.len ? memchr(name.ptr, ':', name.len) : NULL;
+
+    if (colon != NULL)
+        pmi_dialect_1.add(
+            &reply->out, "tag",
+            ct_span(colon + 1, (size_t)(name.ptr + name.len - colon - 1)));
+    else if (reply->client->subversion >= 2)
+        pmi_add_num(&pmi_dialect_1, &reply->out, "tag", 0);
+}
+
+static void add_thrid(struct reply *reply)
+{
+    struct ctpmi_client *client = reply->client;
+
+    if (client->dialect == &pmi_dialect_2 && client->thrid != NULL)
+        pmi_add_str(&pmi_dialect_2, &reply->out, "thrid", client->thrid);
+    free(client->thrid);
+    client->thrid = NULL;
+}
+
+static void release(struct ctpmi_client *client, struct ct_span name)
+{
+    bool two = client->dialect == &pmi_dialect_2;
+    struct reply reply;
+
+    reply_start(&reply, client, two ? "kvs-fence-response" : "barrier_out");
+    if (two)
+        add_thrid(&reply);
+    pmi_add_num(client->dialect, &reply.out, "rc", 0);
+    if (!two)
+        add_tag(&reply, name);
+    reply_send(&reply);
+}
+
+static void release_all(struct ctpmi_job *job, struct ct_span name,
+                        const unsigned *members, size_t count)
+{
+    if (members == NULL) {
+        members = job->local_ranks;
+        count = job->local_count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        int index = job_local_index(job, members[i]);
+        if (index >= 0 && job->clients[index] != NULL)
+            release(job->clients[index], name);
+    }
+}
+
+/* Key and value of every entry, each behind its length, for the other nodes. */
+struct export
+{
+    char *buf;
+    size_t len, room;
+    bool failed;
+};
+
+static void export_bytes(struct export *out, const void *bytes, size_t len)
+{
+    if (out->len + len > out->room) {
+        size_t room = (out->len + len) * 2;
+        char *grown = realloc(out->buf, room);
+        if (grown == NULL) {
+            out->failed = true;
+            return;
+        }
+        out->buf = grown;
+        out->room = room;
+    }
+    memcpy(out->buf + out->len, bytes, len);
+    out->len += len;
+}
+
+static void export_entry(void *ctx, struct ct_span key, struct ct_span value)
+{
+    uint16_t lengths[2] = {htole16((uint16_t)key.len),
+                           htole16((uint16_t)value.len)};
+
+    export_bytes(ctx, lengths, sizeof lengths);
+    export_bytes(ctx, key.ptr, key.len);
+    export_bytes(ctx, value.ptr, value.len);
+}
+
+static int import_entry(struct kvs *kvs, const char **data, size_t *len)
+{
+    uint16_t lengths[2];
+
+    if (*len < sizeof lengths)
+        return -1;
+    memcpy(lengths, *data, sizeof lengths);
+    size_t key = le16toh(lengths[0]), value = le16toh(lengths[1]);
+    size_t whole = sizeof lengths + key + value;
+    if (*len < whole || key == 0)
+        return -1;
+    const char *at = *data + sizeof lengths;
+    *data += whole;
+    *len -= whole;
+    return kvs_import(kvs, ct_span(at, key), ct_span(at + key, value), NULL);
+}
+
+static void fence_free(struct ctpmi_fence *fence)
+{
+    if (fence == NULL)
+        return;
+    free(fence->name);
+    free(fence->members);
+    free(fence);
+}
+
+void fence_free_all(struct ctpmi_job *job)
+{
+    while (job->remote != NULL) {
+        struct ctpmi_fence *fence = job->remote;
+        job->remote = fence->next;
+        fence_free(fence);
+    }
+}
+
+static struct ctpmi_fence *fence_new(struct ctpmi_job *job, struct ct_span name,
+                                     const unsigned *members, size_t count)
+{
+    struct ctpmi_fence *fence = calloc(1, sizeof *fence);
+
+    if (fence == NULL)
+        return NULL;
+    fence->job = job;
+    fence->count = count;
+    fence->name = ct_span_dup(name);
+    if (members != NULL) {
+        fence->members = calloc(count, sizeof *members);
+        if (fence->members != NULL)
+            memcpy(fence->members, members, count * sizeof *members);
+    }
+    if (fence->name == NULL || (members != NULL && fence->members == NULL)) {
+        fence_free(fence);
+        return NULL;
+    }
+    fence->next = job->remote;
+    job->remote = fence;
+    return fence;
+}
+
+/* The local part is complete: ask the host to exchange with the other nodes. */
+static int exchange(struct ctpmi_job *job, struct ct_span name,
+                    const unsigned *members, size_t count,
+                    struct ct_error *reterr)
+{
+    struct ctpmi *server = job->server;
+    struct export out = {0};
+
+    if (server->callbacks.fence == NULL)
+        return ct_fail(reterr, ENOTSUP, "a fence beyond this node");
+    struct ctpmi_fence *fence = fence_new(job, name, members, count);
+    kvs_drain_fresh(job->kvs, export_entry, &out);
+    if (fence == NULL || out.failed) {
+        free(out.buf);
+        return ct_fail_nomem(reterr);
+    }
+    server->callbacks.fence(server->ctx, job, fence, fence->name, members,
+                            count, out.buf, out.len);
+    free(out.buf);
+    return 0;
+}
+
+void ctpmi_fence_done(struct ctpmi_fence *fence, const void *data, size_t len)
+{
+    struct ctpmi_job *job = fence->job;
+    struct ctpmi_fence **link = &job->remote;
+    const char *at = data;
+
+    while (len > 0 && import_entry(job->kvs, &at, &len) == 0)
+        continue;
+    while (*link != fence)
+        link = &(*link)->next;
+    *link = fence->next;
+    release_all(job, ct_span_str(fence->name), fence->members, fence->count);
+    fence_free(fence);
+}
+
+static void report_lost(struct ctpmi_client *client, unsigned lost_index)
+{
+    struct ctpmi_job *job = client->job;
+    struct ctpmi_client *lost = job->clients[lost_index];
+
+    session_fault(lost != NULL ? lost : client, CTPMI_DEPARTED,
+                  "rank %u ended, and rank %u waits for it in a fence",
+                  job->local_ranks[lost_index], client->rank);
+}
+
+/* Members on this node, by local index, in ret[count]; how many. */
+static size_t local_members(const struct ctpmi_job *job,
+                            const unsigned *members, size_t count,
+                            unsigned *ret)
+{
+    size_t local = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        int index = job_local_index(job, members[i]);
+        if (index >= 0)
+            ret[local++] = (unsigned)index;
+    }
+    return local;
+}
+
+/* 1: this arrival was the last on the node; 0: it waits; -1: a breach. */
+static int arrive(struct ctpmi_client *client, struct ct_span name,
+                  const unsigned *indices, size_t count,
+                  struct ct_error *reterr)
+{
+    struct ctpmi_job *job = client->job;
+    unsigned self = (unsigned)job_local_index(job, client->rank);
+    enum fence_state state;
+    unsigned lost;
+
+    if (fences_arrive(job->fences, name, indices, count, self, &state, &lost,
+                      reterr) < 0)
+        return -1;
+    if (state == FENCE_BROKEN)
+        report_lost(client, lost);
+    return state == FENCE_COMPLETE;
+}
+
+int fence_enter(struct ctpmi_client *client, struct ct_span name,
+                const unsigned *members, size_t count, struct ct_error *reterr)
+{
+    struct ctpmi_job *job = client->job;
+    size_t whole = members != NULL ? count : job->size;
+    size_t local = job->local_count;
+    unsigned *indices = NULL;
+
+    if (members != NULL) {
+        indices = calloc(count + 1, sizeof *indices);
+        if (indices == NULL)
+            return ct_fail_nomem(reterr);
+        local = local_members(job, members, count, indices);
+    }
+    int rc = arrive(client, name, indices, local, reterr);
+    free(indices);
+    if (rc <= 0)
+        return rc;
+    if (local < whole)
+        return exchange(job, name, members, count, reterr);
+    release_all(job, name, members, count);
+    return 0;
+}
+
+static void ring_answer(struct ctpmi_job *job, unsigned index)
+{
+    unsigned n = job->local_count;
+    struct reply reply;
+
+    reply_start(&reply, job->clients[index], "ring-response");
+    add_thrid(&reply);
+    pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
+    pmi_add_num(&pmi_dialect_2, &reply.out, "count", index);
+    pmi_add_str(&pmi_dialect_2, &reply.out, "left",
+                job->clients[(index + n - 1) % n]->ring_right);
+    pmi_add_str(&pmi_dialect_2, &reply.out, "right",
+                job->clients[(index + 1) % n]->ring_left);
+    reply_send(&reply);
+}
+
+static void ring_clear(struct ctpmi_client *client)
+{
+    free(client->ring_left);
+    free(client->ring_right);
+    client->ring_left = client->ring_right = NULL;
+}
+
+/* Slurm's PMIX_Ring: each rank gets its neighbours' values and its place. */
+int ring_enter(struct ctpmi_client *client, struct ct_span left,
+               struct ct_span right, struct ct_error *reterr)
+{
+    struct ctpmi_job *job = client->job;
+
+    if (job->local_count < job->size)
+        return ct_fail(reterr, ENOTSUP, "a ring beyond this node");
+    ring_clear(client);
+    client->ring_left = ct_span_dup(left);
+    client->ring_right = ct_span_dup(right);
+    if (client->ring_left == NULL || client->ring_right == NULL)
+        return ct_fail_nomem(reterr);
+    int rc = arrive(client, ct_span_str(RING), NULL, job->local_count, reterr);
+    if (rc <= 0)
+        return rc;
+    for (unsigned i = 0; i < job->local_count; i++)
+        ring_answer(job, i);
+    for (unsigned i = 0; i < job->local_count; i++)
+        ring_clear(job->clients[i]);
+    return 0;
+}
+
+void attr_announce(struct ctpmi_job *job, struct ct_span key,
+                   struct ct_span value)
+{
+    for (unsigned i = 0; i < job->local_count; i++) {
+        struct ctpmi_client *client = job->clients[i];
+        struct reply reply;
+
+        if (client == NULL || client->attr_wait == NULL ||
+            !ct_span_is(key, client->attr_wait))
+            continue;
+        free(client->attr_wait);
+        client->attr_wait = NULL;
+        reply_start(&reply, client, "info-getnodeattr-response");
+        add_thrid(&reply);
+        pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
+        pmi_add_str(&pmi_dialect_2, &reply.out, "found", "TRUE");
+        pmi_dialect_2.add(&reply.out, "value", value);
+        reply_send(&reply);
+    }
+}
+
+/* A rank that waits for an attribute nobody is left to put, or NULL. */
+static struct ctpmi_client *hopeless_waiter(struct ctpmi_job *job)
+{
+    struct ctpmi_client *waiter = NULL;
+
+    for (unsigned i = 0; i < job->local_count; i++) {
+        struct ctpmi_client *client = job->clients[i];
+        if (client == NULL || client->state == SESSION_GONE)
+            continue;
+        if (client->attr_wait == NULL)
+            return NULL;
+        waiter = client;
+    }
+    return waiter;
+}
+
+void client_departed(struct ctpmi_client *client)
+{
+    struct ctpmi_job *job = client->job;
+    unsigned index = (unsigned)job_local_index(job, client->rank);
+    unsigned first;
+    unsigned waiting = fences_leave(job->fences, index, &first);
+    struct ctpmi_client *waiter = hopeless_waiter(job);
+
+    if (waiting > 0)
+        session_fault(client, CTPMI_DEPARTED,
+                      "ended, and rank %u%s waits for it in a fence",
+                      job->local_ranks[first],
+                      waiting > 1 ? " (and others)" : "");
+    if (waiter != NULL)
+        session_fault(client, CTPMI_DEPARTED,
+                      "ended, and rank %u waits for node attribute '%s'",
+                      waiter->rank, waiter->attr_wait);
+}

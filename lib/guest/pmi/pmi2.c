@@ -1,0 +1,278 @@
+/*
+ * The commands of PMI-2, a row each. Every reply has what all clients together
+ * want: booleans as TRUE and FALSE, all three keys of fullinit, a looked-up name
+ * as both `value` (libpmi2, MPICH <= 4.0) and `port` (MPICH >= 4.1).
+ */
+#include "guest/pmi/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void begin(struct call *call, const char *reply, long rc)
+{
+    const struct ct_span *thrid = pmi_msg_get(call->msg, "thrid");
+
+    call->dialect->begin(call->out, reply);
+    /* Threaded clients of old find the waiting thread by this pointer. */
+    if (thrid != NULL && thrid->len > 0)
+        call->dialect->add(call->out, "thrid", *thrid);
+    pmi_add_num(call->dialect, call->out, "rc", rc);
+}
+
+static void end(struct call *call)
+{
+    call->dialect->end(call->out);
+}
+
+static int ack(struct call *call, const char *reply)
+{
+    begin(call, reply, 0);
+    end(call);
+    return 0;
+}
+
+static unsigned owner(const struct call *call)
+{
+    return (unsigned)job_local_index(call->client->job, call->client->rank);
+}
+
+/* The answer to a `get` of any kind. */
+static int answer_value(struct call *call, const char *reply,
+                        const struct ct_span *value)
+{
+    begin(call, reply, 0);
+    pmi_add_str(call->dialect, call->out, "found", value ? "TRUE" : "FALSE");
+    if (value != NULL)
+        call->dialect->add(call->out, "value", *value);
+    end(call);
+    return 0;
+}
+
+static int on_fullinit(struct call *call, struct ct_error *reterr)
+{
+    struct ctpmi_client *client = call->client;
+    struct ctpmi_job *job = client->job;
+    long rank;
+
+    if (pmi_msg_number(call->msg, "pmirank", 0, INT32_MAX, &rank) == 0 &&
+        rank != (long)client->rank)
+        return ct_fail(reterr, 1, "pmirank is %ld, this is rank %u", rank,
+                       client->rank);
+    client->state = SESSION_READY;
+    client->spoke = true;
+    begin(call, "fullinit-response", 0);
+    pmi_add_num(call->dialect, call->out, "pmi-version", 2);
+    pmi_add_num(call->dialect, call->out, "pmi-subversion", 0);
+    pmi_add_num(call->dialect, call->out, "rank", client->rank);
+    pmi_add_num(call->dialect, call->out, "size", job->size);
+    pmi_add_num(call->dialect, call->out, "appnum", job->appnum[client->rank]);
+    pmi_add_str(call->dialect, call->out, "debugged", "FALSE");
+    pmi_add_str(call->dialect, call->out, "pmiverbose", "FALSE");
+    if (job->spawner != NULL)
+        pmi_add_str(call->dialect, call->out, "spawner-jobid", job->spawner);
+    end(call);
+    return 0;
+}
+
+static int on_job_getid(struct call *call, struct ct_error *reterr)
+{
+    (void)reterr;
+    begin(call, "job-getid-response", 0);
+    pmi_add_str(call->dialect, call->out, "jobid", call->client->job->jobid);
+    end(call);
+    return 0;
+}
+
+static int on_putnodeattr(struct call *call, struct ct_error *reterr)
+{
+    struct ctpmi_job *job = call->client->job;
+    struct ct_span key, value;
+
+    if (call_text(call, "key", PMI_KEY_MAX, &key, reterr) < 0 ||
+        call_text(call, "value", PMI_VALUE_MAX, &value, reterr) < 0 ||
+        kvs_put(job->attrs, owner(call), key, value, reterr) < 0)
+        return -1;
+    ack(call, "info-putnodeattr-response");
+    attr_announce(job, key, value);
+    return 0;
+}
+
+static int keep_text(char **slot, struct ct_span text, struct ct_error *reterr)
+{
+    char *copy = ct_span_dup(text);
+
+    if (copy == NULL)
+        return ct_fail_nomem(reterr);
+    free(*slot);
+    *slot = copy;
+    return 0;
+}
+
+static int on_getnodeattr(struct call *call, struct ct_error *reterr)
+{
+    struct ctpmi_client *client = call->client;
+    const struct ct_span *wait = pmi_msg_get(call->msg, "wait");
+    struct ct_span key, value;
+
+    if (call_text(call, "key", PMI_KEY_MAX, &key, reterr) < 0)
+        return -1;
+    if (kvs_get(client->job->attrs, key, &value) == 0)
+        return answer_value(call, "info-getnodeattr-response", &value);
+    if (wait == NULL || !ct_span_is(*wait, "TRUE"))
+        return answer_value(call, "info-getnodeattr-response", NULL);
+    if (call_keep_thrid(call, reterr) < 0)
+        return -1;
+    return keep_text(&client->attr_wait, key, reterr);
+}
+
+static int on_getjobattr(struct call *call, struct ct_error *reterr)
+{
+    struct ct_span key, value;
+    char buf[32];
+
+    if (call_text(call, "key", PMI_FRAME_MAX, &key, reterr) < 0)
+        return -1;
+    const char *fact = job_attribute(call->client->job, key, buf, sizeof buf);
+    if (fact == NULL)
+        return answer_value(call, "info-getjobattr-response", NULL);
+    value = ct_span_str(fact);
+    return answer_value(call, "info-getjobattr-response", &value);
+}
+
+static int on_kvs_put(struct call *call, struct ct_error *reterr)
+{
+    struct ct_span key, value;
+
+    if (call_text(call, "key", PMI_KEY_MAX, &key, reterr) < 0 ||
+        call_text(call, "value", PMI_VALUE_MAX, &value, reterr) < 0 ||
+        kvs_put(call->client->job->kvs, owner(call), key, value, reterr) < 0)
+        return -1;
+    return ack(call, "kvs-put-response");
+}
+
+/* jobid may be absent (NVSHMEM); srcid is a hint that we do not need. */
+static int on_kvs_get(struct call *call, struct ct_error *reterr)
+{
+    struct ctpmi_job *job = call->client->job;
+    const struct ct_span *jobid = pmi_msg_get(call->msg, "jobid");
+    struct ct_span key, value;
+
+    if (call_text(call, "key", PMI_FRAME_MAX, &key, reterr) < 0)
+        return -1;
+    if (jobid != NULL && jobid->len > 0 && !ct_span_is(*jobid, job->jobid))
+        return answer_value(call, "kvs-get-response", NULL);
+    if (kvs_get(job->kvs, key, &value) < 0)
+        return answer_value(call, "kvs-get-response", NULL);
+    return answer_value(call, "kvs-get-response", &value);
+}
+
+static int on_kvs_fence(struct call *call, struct ct_error *reterr)
+{
+    if (call_keep_thrid(call, reterr) < 0)
+        return -1;
+    return fence_enter(call->client, ct_span_str(""), NULL, 0, reterr);
+}
+
+static int on_ring(struct call *call, struct ct_error *reterr)
+{
+    struct ct_span left, right;
+
+    if (call_text(call, "left", PMI_VALUE_MAX, &left, reterr) < 0 ||
+        call_text(call, "right", PMI_VALUE_MAX, &right, reterr) < 0 ||
+        call_keep_thrid(call, reterr) < 0)
+        return -1;
+    return ring_enter(call->client, left, right, reterr);
+}
+
+static int on_publish(struct call *call, struct ct_error *reterr)
+{
+    struct kvs *names = call->client->job->server->names;
+    struct ct_span name, port, old;
+
+    if (call_text(call, "name", PMI_VALUE_MAX, &name, reterr) < 0 ||
+        call_text(call, "port", PMI_VALUE_MAX, &port, reterr) < 0)
+        return -1;
+    if (kvs_get(names, name, &old) == 0)
+        begin(call, "name-publish-response", 1);
+    else if (kvs_put(names, 0, name, port, reterr) < 0)
+        begin(call, "name-publish-response", 1);
+    else
+        begin(call, "name-publish-response", 0);
+    end(call);
+    return 0;
+}
+
+static int on_unpublish(struct call *call, struct ct_error *reterr)
+{
+    struct ct_span name;
+
+    if (call_text(call, "name", PMI_VALUE_MAX, &name, reterr) < 0)
+        return -1;
+    int rc = kvs_remove(call->client->job->server->names, name);
+    begin(call, "name-unpublish-response", rc == 0 ? 0 : 1);
+    end(call);
+    return 0;
+}
+
+static int on_lookup(struct call *call, struct ct_error *reterr)
+{
+    struct ct_span name, port;
+
+    if (call_text(call, "name", PMI_VALUE_MAX, &name, reterr) < 0)
+        return -1;
+    bool found = kvs_get(call->client->job->server->names, name, &port) == 0;
+    begin(call, "name-lookup-response", found ? 0 : 1);
+    pmi_add_str(call->dialect, call->out, "found", found ? "TRUE" : "FALSE");
+    if (found) {
+        call->dialect->add(call->out, "value", port);
+        call->dialect->add(call->out, "port", port);
+    }
+    end(call);
+    return 0;
+}
+
+/* Slurm leaves these two unanswered, and its clients hang. */
+static int on_connect(struct call *call, struct ct_error *reterr)
+{
+    (void)reterr;
+    return ack(call, "job-connect-response");
+}
+
+static int on_disconnect(struct call *call, struct ct_error *reterr)
+{
+    (void)reterr;
+    return ack(call, "job-disconnect-response");
+}
+
+static int on_finalize(struct call *call, struct ct_error *reterr)
+{
+    (void)reterr;
+    ack(call, "finalize-response");
+    call->client->state = SESSION_FINALIZED;
+    return 0;
+}
+
+const struct pmi_command pmi2_commands[] = {
+    {"kvs-get", "kvs-get-response", SESSION_READY, on_kvs_get},
+    {"kvs-put", "kvs-put-response", SESSION_READY, on_kvs_put},
+    {"kvs-fence", "kvs-fence-response", SESSION_READY, on_kvs_fence},
+    {"info-getnodeattr", "info-getnodeattr-response", SESSION_READY,
+     on_getnodeattr},
+    {"info-putnodeattr", "info-putnodeattr-response", SESSION_READY,
+     on_putnodeattr},
+    {"info-getjobattr", "info-getjobattr-response", SESSION_READY,
+     on_getjobattr},
+    {"fullinit", "fullinit-response", SESSION_STARTED, on_fullinit},
+    {"job-getid", "job-getid-response", SESSION_READY, on_job_getid},
+    {"job-connect", "job-connect-response", SESSION_READY, on_connect},
+    {"job-disconnect", "job-disconnect-response", SESSION_READY, on_disconnect},
+    {"name-publish", "name-publish-response", SESSION_READY, on_publish},
+    {"name-unpublish", "name-unpublish-response", SESSION_READY, on_unpublish},
+    {"name-lookup", "name-lookup-response", SESSION_READY, on_lookup},
+    {"spawn", "spawn-response", SESSION_READY, spawn_pmi2},
+    {"ring", "ring-response", SESSION_READY, on_ring},
+    {"finalize", "finalize-response", SESSION_READY | SESSION_STARTED,
+     on_finalize},
+    {"abort", NULL, SESSION_READY | SESSION_STARTED, call_abort},
+    {.name = NULL},
+};
