@@ -1,0 +1,56 @@
+#!/bin/bash
+# N worlds of one rank are never taken for one world of N, and programs that
+# are no MPI programs are left in peace.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+need_any_image
+
+# --- no MPI, no trouble
+exits 0 "hostname" ctrun -n 4 "$sif" hostname
+is "$(sort -u "$out")" "$(hostname)" "hostname: the host's"
+is "$(wc -l < "$out")" 4 "hostname: four times"
+is "$(cat "$err")" "" "hostname: no word of ctrun's"
+exits 0 "--pmi=none" ctrun -n 2 --pmi=none "$sif" /opt/ctrun/noinit
+is "$(cat "$err")" "" "--pmi=none: no word of ctrun's"
+exits 3 "a rank's own failure comes first" \
+    ctrun -n 2 --pmi "$sif" /opt/ctrun/noinit 3
+
+# --- --pmi: every rank must speak
+for suite in "${suites[@]}"; do
+    have "$suite" "silent rank of $suite" || continue
+    image=$(image "$suite" sif)
+    exits 125 "$suite: never speaks" ctrun -n 2 --pmi "$image" \
+        /opt/ctrun/noinit
+    like "$(cat "$err")" 'rank [01]' "$suite: the message names a rank"
+    like "$(cat "$err")" 'MPICH' "$suite: and the MPI of the image"
+    like "$(cat "$err")" 'PMI' "$suite: and PMI"
+done
+exits 125 "--pmi hostname" ctrun -n 2 --pmi "$sif" hostname
+exits 125 "one of two is silent" ctrun -n 2 --pmi "$sif" bash -c '
+    [ $CTRUN_RANK = 1 ] && exit 0
+    printf "cmd=init pmi_version=1 pmi_subversion=1\n" >&$PMI_FD
+    read -r -u $PMI_FD answer
+    printf "cmd=finalize\n" >&$PMI_FD
+    read -r -u $PMI_FD answer'
+like "$(cat "$err")" 'rank 1' "one of two is silent: rank 1"
+exits 125 "two worlds of one" ctrun -n 2 --pmi "$sif" \
+    env -u PMI_FD -u PMI_RANK -u PMI_SIZE /opt/ctrun/hello
+
+# --- a rank that breaks the protocol
+exits 125 "nonsense" ctrun -n 2 "$sif" bash -c '
+    [ $CTRUN_RANK = 1 ] || exec sleep 1000
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        printf "this is not PMI\n" >&$PMI_FD || break
+        read -r -t 1 -u $PMI_FD answer || break
+    done
+    exec sleep 1000'
+like "$(cat "$err")" 'rank 1' "nonsense: the message names the rank"
+exits 125 "no end of a line" ctrun -n 2 "$sif" bash -c '
+    [ $CTRUN_RANK = 1 ] || exec sleep 1000
+    printf "cmd=init pmi_version=1 pmi_subversion=1\n" >&$PMI_FD
+    read -r -u $PMI_FD answer
+    head -c 10000000 /dev/zero | tr "\\0" x >&$PMI_FD
+    exec sleep 1000'
+
+done_testing
