@@ -1,0 +1,56 @@
+/*
+ * From the zygote to the application: what happens between fork and exec of one
+ * rank.
+ */
+#ifndef CT_CONTAINER_RANK_H
+#define CT_CONTAINER_RANK_H
+
+#include "base/error.h"
+#include "container/plan.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+enum { RANK_PMI_FD = 3, RANK_FDS = 4 };
+
+/* What all ranks have in common. */
+struct rank_common {
+    bool container;      /* a mount namespace of its own, no capabilities */
+    sigset_t mask;       /* signal mask that the application gets */
+    struct sigaction pipe; /* and what it does about SIGPIPE */
+    struct rlimit files; /* and its RLIMIT_NOFILE */
+};
+
+struct rank_start {
+    const struct rank_common *common;
+    const struct plan *plan; /* for its scratch mounts; NULL without container */
+    const char *path;        /* what to execute */
+    char *const *argv;
+    char *const *env;
+    const char *workdir;   /* NULL: where the caller is */
+    const char *workdir_else[2]; /* tried in turn when the first is not there */
+    int fds[RANK_FDS];     /* stdin, stdout, stderr, PMI; -1: /dev/null, or none */
+    int null;              /* an open /dev/null */
+    bool own_group;        /* a process group of its own */
+    const void *cpus;      /* cpu_set_t of cpus_size bytes, or NULL */
+    size_t cpus_size;
+};
+
+/*
+ * Start it as a child of the calling, single-threaded process, with whose end
+ * it ends. All descriptors given are above RANK_PMI_FD. The pid; or -1: ENOENT
+ * and EACCES tell of the command, and *reterr says at which step.
+ */
+pid_t rank_start(const struct rank_start *start, struct ct_error *reterr);
+
+/*
+ * What a shell would execute for `name` with this PATH: an absolute path to
+ * free(). NULL: ENOENT not found, EACCES found and not executable.
+ */
+char *rank_find_command(const char *name, const char *path, const char *workdir,
+                        struct ct_error *reterr);
+
+#endif

@@ -1,0 +1,616 @@
+/*
+ * The zygote's own life: come up in the new user namespace, then a loop over
+ * two descriptors, ctrun's socket and a signalfd for children that ended. It is
+ * single-threaded, and while it makes a container or starts a rank it does
+ * nothing else; ctrun goes on meanwhile.
+ */
+#include "container/zygote_wire.h"
+
+#include "base/scope.h"
+#include "container/envscript.h"
+#include "container/environ.h"
+#include "container/namespace.h"
+#include "container/shm.h"
+#include "container/sweep.h"
+#include "container/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+/* What is made of a plan once, when the first command needs it. */
+struct place {
+    bool ready;
+    struct template template;
+    struct strv env;
+};
+
+struct app {
+    struct app *next;
+    unsigned number;
+    unsigned plan;
+    char *path;
+    char *workdir;
+    bool workdir_required;
+    struct strv argv;
+};
+
+struct child {
+    unsigned id;
+    pid_t pid; /* 0: has ended */
+    bool own_group;
+};
+
+struct host {
+    const struct zygote_config *config;
+    int control, signals, null, base_ns;
+    struct place *places; /* [plan_count] */
+    int inside;           /* the plan whose namespace we are in, -1: the host's */
+    struct app *apps;
+    struct child *children;
+    size_t child_count;
+    bool abnormal; /* something failed or was killed: look for what it left */
+    struct shm shm;
+    char packet[ZYGOTE_PACKET_MAX];
+};
+
+static bool contained(const struct host *h, unsigned plan)
+{
+    return h->config->plans[plan].image_path != NULL;
+}
+
+/* ---- answers ---- */
+
+/* ctrun reads always; if it is gone, the loop sees that. */
+static void send_and_free(struct host *h, struct pack *p)
+{
+    if (!p->failed)
+        while (send(h->control, p->bytes, p->len, MSG_NOSIGNAL) < 0 &&
+               errno == EINTR)
+            ;
+    free(p->bytes);
+}
+
+static void tell(struct host *h, enum zygote_event_kind kind, unsigned id,
+                 unsigned value)
+{
+    struct pack p = {0};
+
+    pack_u32(&p, kind);
+    pack_u32(&p, id);
+    pack_u32(&p, value);
+    send_and_free(h, &p);
+}
+
+static void tell_error(struct host *h, enum zygote_event_kind kind,
+                       unsigned id, const struct ct_error *err)
+{
+    struct pack p = {0};
+
+    pack_u32(&p, kind);
+    pack_u32(&p, id);
+    pack_u32(&p, (uint32_t)err->code);
+    pack_str(&p, err->text);
+    send_and_free(h, &p);
+}
+
+/* ---- containers ---- */
+
+static int enter(struct host *h, unsigned plan, struct ct_error *reterr)
+{
+    int wanted = contained(h, plan) ? (int)plan : -1;
+    int ns = wanted >= 0 ? h->places[plan].template.mntns : h->base_ns;
+
+    if (h->inside == wanted)
+        return 0;
+    if (setns(ns, CLONE_NEWNS) < 0)
+        return ct_fail_errno(reterr, "cannot enter a mount namespace");
+    h->inside = wanted;
+    return 0;
+}
+
+static int make_container(struct host *h, unsigned plan,
+                          struct ct_error *reterr)
+{
+    struct place *place = &h->places[plan];
+
+    if (h->inside != -1 && setns(h->base_ns, CLONE_NEWNS) < 0)
+        return ct_fail_errno(reterr, "cannot enter a mount namespace");
+    h->inside = -1;
+    if (template_build(&h->config->plans[plan], &place->template, reterr) < 0)
+        return -1;
+    h->inside = (int)plan;
+    return 0;
+}
+
+static int make_environment(struct host *h, unsigned number,
+                            struct ct_error *reterr)
+{
+    const struct plan *plan = &h->config->plans[number];
+    struct strv *env = &h->places[number].env;
+
+    if (strv_add_all(env, plan->env.items) < 0)
+        return ct_fail_nomem(reterr);
+    if (contained(h, number) &&
+        envscript_run(&h->config->common, plan, h->null, h->control, env,
+                      reterr) < 0)
+        return -1;
+    if (environ_override(env, plan->env_set.items) < 0)
+        return ct_fail_nomem(reterr);
+    return 0;
+}
+
+static int make_place(struct host *h, unsigned plan, struct ct_error *reterr)
+{
+    struct place *place = &h->places[plan];
+
+    if (place->ready)
+        return enter(h, plan, reterr);
+    if (contained(h, plan) ? make_container(h, plan, reterr) < 0
+                           : enter(h, plan, reterr) < 0)
+        return -1;
+    if (make_environment(h, plan, reterr) < 0)
+        return -1;
+    place->ready = true;
+    return 0;
+}
+
+/* ---- applications ---- */
+
+static struct app *find_app(struct host *h, unsigned number)
+{
+    struct app *app = h->apps;
+
+    while (app != NULL && app->number != number)
+        app = app->next;
+    return app;
+}
+
+static const char *or_home(const char *dir, const struct plan *plan)
+{
+    if (access(dir, X_OK) == 0 || plan->home == NULL)
+        return dir;
+    return plan->home;
+}
+
+static int fill_app(struct host *h, struct app *app, const char *workdir,
+                    struct ct_error *reterr)
+{
+    const struct plan *plan = &h->config->plans[app->plan];
+    const struct strv *env = &h->places[app->plan].env;
+    const char *dir = workdir != NULL ? workdir : plan->workdir;
+
+    app->workdir_required = workdir != NULL || plan->workdir_required;
+    if (!app->workdir_required)
+        dir = or_home(dir, plan);
+    app->workdir = strdup(dir);
+    if (app->workdir == NULL)
+        return ct_fail_nomem(reterr);
+    app->path = rank_find_command(app->argv.items[0],
+                                  strv_env_get(env, "PATH"), dir, reterr);
+    return app->path != NULL ? 0 : -1;
+}
+
+static void describe(struct host *h, const struct app *app)
+{
+    struct pack p = {0};
+    CT_AUTO_FD int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    pack_u32(&p, ZYGOTE_PREPARED);
+    pack_u32(&p, app->number);
+    h->config->inspect(
+        app->path,
+        strv_env_get(&h->places[app->plan].env, "LD_LIBRARY_PATH"), root, &p);
+    send_and_free(h, &p);
+}
+
+static int prepare(struct host *h, struct unpack *u, unsigned number,
+                   struct ct_error *reterr)
+{
+    unsigned plan = unpack_u32(u);
+    const char *workdir = unpack_str(u);
+    CT_AUTO_FREE const char **argv = unpack_list(u);
+    struct app *app;
+
+    if (u->failed || argv == NULL || argv[0] == NULL ||
+        plan >= h->config->plan_count)
+        return ct_fail(reterr, EPROTO, "a request that makes no sense");
+    app = calloc(1, sizeof *app);
+    if (app == NULL)
+        return ct_fail_nomem(reterr);
+    app->number = number;
+    app->plan = plan;
+    app->next = h->apps;
+    h->apps = app;
+    if (strv_add_all(&app->argv, (char *const *)argv) < 0)
+        return ct_fail_nomem(reterr);
+    if (make_place(h, plan, reterr) < 0 ||
+        fill_app(h, app, workdir, reterr) < 0)
+        return -1;
+    describe(h, app);
+    return 0;
+}
+
+static void handle_prepare(struct host *h, struct unpack *u, const int *fds)
+{
+    unsigned number = unpack_u32(u);
+    struct ct_error err;
+
+    (void)fds;
+    if (prepare(h, u, number, &err) < 0)
+        tell_error(h, ZYGOTE_PREPARE_FAILED, number, &err);
+}
+
+/* ---- ranks ---- */
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t len = strcspn(a, "=");
+
+    return strncmp(a, b, len) == 0 && b[len] == '=';
+}
+
+static bool overridden(const char *item, const char *const *own)
+{
+    for (; *own != NULL; own++)
+        if (same_name(*own, item))
+            return true;
+    return false;
+}
+
+/* Views of base that own does not replace, then own; the array to free(). */
+static const char **join_environment(const struct strv *base,
+                                     const char *const *own)
+{
+    size_t count = 0, own_count = 0;
+    const char **env;
+
+    while (own[own_count] != NULL)
+        own_count++;
+    env = malloc((base->count + own_count + 1) * sizeof *env);
+    if (env == NULL)
+        return NULL;
+    for (size_t i = 0; i < base->count; i++)
+        if (!overridden(base->items[i], own))
+            env[count++] = base->items[i];
+    memcpy(env + count, own, (own_count + 1) * sizeof *env);
+    return env;
+}
+
+static int remember(struct host *h, unsigned id, pid_t pid, bool own_group)
+{
+    struct child *grown =
+        realloc(h->children, (h->child_count + 1) * sizeof *grown);
+
+    if (grown == NULL)
+        return -1;
+    h->children = grown;
+    grown[h->child_count++] = (struct child){id, pid, own_group};
+    return 0;
+}
+
+static int start_rank(struct host *h, const struct app *app, unsigned id,
+                      struct rank_start *start, const char *const *own,
+                      struct ct_error *reterr)
+{
+    const struct plan *plan = &h->config->plans[app->plan];
+    CT_AUTO_FREE const char **env =
+        join_environment(&h->places[app->plan].env, own);
+    pid_t pid;
+
+    if (env == NULL)
+        return ct_fail_nomem(reterr);
+    if (enter(h, app->plan, reterr) < 0)
+        return -1;
+    start->common = &h->config->common;
+    start->plan = plan;
+    start->path = app->path;
+    start->argv = app->argv.items;
+    start->env = (char *const *)env;
+    start->workdir = app->workdir;
+    if (!app->workdir_required) {
+        start->workdir_else[0] = plan->home;
+        start->workdir_else[1] = "/";
+    }
+    pid = rank_start(start, reterr);
+    if (pid < 0)
+        return -1;
+    if (remember(h, id, pid, start->own_group) < 0) {
+        kill(pid, SIGKILL);
+        return ct_fail_nomem(reterr);
+    }
+    tell(h, ZYGOTE_STARTED, id, (unsigned)pid);
+    return 0;
+}
+
+static void spread_fds(uint32_t mask, const int *fds, int *ret)
+{
+    for (unsigned i = 0; i < RANK_FDS; i++)
+        ret[i] = (mask & (1U << i)) != 0 ? *fds++ : -1;
+}
+
+static void handle_rank(struct host *h, struct unpack *u, const int *fds)
+{
+    unsigned id = unpack_u32(u);
+    const struct app *app = find_app(h, unpack_u32(u));
+    struct rank_start start = {.null = h->null};
+    struct ct_error err;
+
+    start.own_group = unpack_u32(u) != 0;
+    spread_fds(unpack_u32(u), fds, start.fds);
+    start.cpus_size = unpack_u32(u);
+    if (start.cpus_size > 0)
+        start.cpus = unpack_bytes(u, start.cpus_size);
+    CT_AUTO_FREE const char **own = unpack_list(u);
+    if (u->failed || own == NULL || app == NULL || app->path == NULL)
+        ct_fail(&err, EPROTO, "a request that makes no sense");
+    else if (start_rank(h, app, id, &start, own, &err) == 0)
+        return;
+    tell_error(h, ZYGOTE_START_FAILED, id, &err);
+}
+
+static void signal_child(const struct child *child, int number)
+{
+    if (child->pid <= 0)
+        return;
+    if (child->own_group)
+        kill(-child->pid, number);
+    else
+        kill(child->pid, number);
+}
+
+/* What has /dev/shm mapped must be seen while it lives. */
+static void look_at_shm(struct host *h)
+{
+    pid_t pids[4096];
+
+    if (!h->abnormal)
+        shm_look(&h->shm, pids, sweep_list(pids, 4096, 0));
+    h->abnormal = true;
+}
+
+static void handle_signal(struct host *h, struct unpack *u, const int *fds)
+{
+    unsigned id = unpack_u32(u);
+    int number = (int)unpack_u32(u);
+
+    (void)fds;
+    if (number == SIGTERM || number == SIGKILL)
+        look_at_shm(h);
+    for (size_t i = 0; i < h->child_count; i++)
+        if (id == ZYGOTE_ALL_RANKS || h->children[i].id == id)
+            signal_child(&h->children[i], number);
+}
+
+/* ---- the loop ---- */
+
+static bool is_fuse(const struct host *h, pid_t pid)
+{
+    for (size_t i = 0; i < h->config->plan_count; i++)
+        if (h->places[i].template.fuse_pid == pid)
+            return true;
+    return false;
+}
+
+static void lost_image(struct host *h)
+{
+    struct ct_error err;
+
+    ct_fail(&err, EIO, "the process that serves the image has ended; the image "
+                       "cannot be read any more");
+    tell_error(h, ZYGOTE_LOST, 0, &err);
+}
+
+static void reaped(struct host *h, pid_t pid, int status)
+{
+    if (is_fuse(h, pid)) {
+        lost_image(h);
+        return;
+    }
+    for (size_t i = 0; i < h->child_count; i++) {
+        struct child *child = &h->children[i];
+        if (child->pid != pid)
+            continue;
+        child->pid = 0;
+        if (status != 0)
+            look_at_shm(h);
+        tell(h, ZYGOTE_EXITED, child->id, (unsigned)status);
+        return;
+    }
+}
+
+static void reap(struct host *h)
+{
+    struct signalfd_siginfo info;
+    int status;
+    pid_t pid;
+
+    while (read(h->signals, &info, sizeof info) > 0)
+        ;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        reaped(h, pid, status);
+}
+
+static size_t take_fds(struct msghdr *msg, int *fds)
+{
+    struct cmsghdr *head = CMSG_FIRSTHDR(msg);
+    size_t count;
+
+    if (head == NULL || head->cmsg_type != SCM_RIGHTS)
+        return 0;
+    count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(fds, CMSG_DATA(head), count * sizeof(int));
+    return count;
+}
+
+static const struct handler {
+    uint32_t message;
+    void (*handle)(struct host *h, struct unpack *u, const int *fds);
+} handlers[] = {
+    {ZYGOTE_MSG_PREPARE, handle_prepare},
+    {ZYGOTE_MSG_RANK, handle_rank},
+    {ZYGOTE_MSG_SIGNAL, handle_signal},
+};
+
+static void handle(struct host *h, size_t len, const int *fds)
+{
+    struct unpack u = {.bytes = h->packet, .len = len};
+    uint32_t message = unpack_u32(&u);
+
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
+        if (handlers[i].message == message)
+            handlers[i].handle(h, &u, fds);
+}
+
+/* One packet. false: ctrun has closed its end. */
+static bool receive(struct host *h)
+{
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(RANK_FDS * sizeof(int))];
+    } control;
+    struct iovec iov = {.iov_base = h->packet, .iov_len = sizeof h->packet};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof control};
+    int fds[RANK_FDS] = {-1, -1, -1, -1};
+    ssize_t len = recvmsg(h->control, &msg, MSG_CMSG_CLOEXEC);
+
+    if (len < 0)
+        return errno == EINTR || errno == EAGAIN;
+    if (len == 0)
+        return false;
+    size_t count = take_fds(&msg, fds);
+    handle(h, (size_t)len, fds);
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+    return true;
+}
+
+static void serve(struct host *h)
+{
+    struct pollfd wait[2] = {{.fd = h->control, .events = POLLIN},
+                             {.fd = h->signals, .events = POLLIN}};
+
+    for (;;) {
+        if (poll(wait, 2, -1) < 0 && errno != EINTR)
+            return;
+        if (wait[1].revents != 0)
+            reap(h);
+        if (wait[0].revents != 0 && !receive(h))
+            return;
+    }
+}
+
+/* ctrun is gone or has done its job: ranks first, their image last. */
+static _Noreturn void finish(struct host *h)
+{
+    bool running = false;
+
+    for (size_t i = 0; i < h->child_count; i++)
+        running = running || h->children[i].pid > 0;
+    if (running)
+        look_at_shm(h);
+    for (size_t i = 0; i < h->child_count; i++)
+        signal_child(&h->children[i], SIGKILL);
+    for (size_t i = 0; i < h->config->plan_count; i++)
+        sweep(h->places[i].template.fuse_pid);
+    if (h->abnormal)
+        shm_clean(&h->shm);
+    sweep(0);
+    _exit(0);
+}
+
+/* ---- coming up ---- */
+
+/* Descriptors 0 to 3 are the ranks'; ours begin behind them. */
+static int arrange_fds(struct host *h, int control, struct ct_error *reterr)
+{
+    h->control = fcntl(control, F_DUPFD_CLOEXEC, 10);
+    h->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (h->control < 0 || h->null < 0)
+        return ct_fail_errno(reterr, "cannot open /dev/null");
+    int null = fcntl(h->null, F_DUPFD_CLOEXEC, 10);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+        dup3(null, RANK_PMI_FD, O_CLOEXEC) < 0)
+        return ct_fail_errno(reterr, "cannot arrange descriptors");
+    h->null = null;
+    return 0;
+}
+
+static int watch_children(struct host *h, struct ct_error *reterr)
+{
+    sigset_t all, child;
+
+    sigfillset(&all);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+        return ct_fail_errno(reterr, "sigprocmask");
+    h->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    return h->signals >= 0 ? 0 : ct_fail_errno(reterr, "signalfd");
+}
+
+static int come_up(struct host *h, int control, struct ct_error *reterr)
+{
+    const struct zygote_config *config = h->config;
+
+    if (arrange_fds(h, control, reterr) < 0 || watch_children(h, reterr) < 0)
+        return -1;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || setpgid(0, 0) < 0)
+        return ct_fail_errno(reterr, "cannot become a subreaper");
+    prctl(PR_SET_NAME, "ctrun-zygote");
+    h->inside = -1;
+    h->places = calloc(config->plan_count + 1, sizeof *h->places);
+    if (h->places == NULL)
+        return ct_fail_nomem(reterr);
+    shm_start(&h->shm);
+    if (!config->common.container)
+        return 0;
+    if (namespace_unshare(reterr) < 0)
+        return -1;
+    h->base_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    return h->base_ns >= 0 ? 0 : ct_fail_errno(reterr, "/proc/self/ns/mnt");
+}
+
+/* "Failed" with no error tells that we are up; ctrun then maps our ids. */
+static int gain_ids(struct host *h)
+{
+    struct ct_error err = {0};
+    char byte;
+
+    tell_error(h, ZYGOTE_PREPARE_FAILED, 0, &err);
+    if (!h->config->common.container)
+        return 0;
+    if (recv(h->control, &byte, 1, 0) != 1)
+        return -1;
+    return namespace_lock_privileges(&err);
+}
+
+void zygote_main(const struct zygote_config *config, int control)
+{
+    struct host *h = calloc(1, sizeof *h);
+    struct ct_error err;
+
+    if (h == NULL)
+        _exit(1);
+    h->config = config;
+    h->base_ns = -1;
+    h->control = control;
+    if (come_up(h, control, &err) < 0) {
+        tell_error(h, ZYGOTE_PREPARE_FAILED, 0, &err);
+        _exit(1);
+    }
+    close(control);
+    if (gain_ids(h) < 0)
+        _exit(1);
+    serve(h);
+    finish(h);
+}

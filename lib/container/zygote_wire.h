@@ -1,0 +1,22 @@
+/*
+ * What ctrun and the zygote say to each other: one packet a message, made with
+ * base/pack.h, its first number one of these. Descriptors travel with START.
+ */
+#ifndef CT_CONTAINER_ZYGOTE_WIRE_H
+#define CT_CONTAINER_ZYGOTE_WIRE_H
+
+#include "container/zygote.h"
+
+enum {
+    ZYGOTE_PACKET_MAX = 160 * 1024, /* below the kernel's limit for one packet */
+
+    ZYGOTE_MSG_PREPARE = 100, /* app, plan, workdir, argv */
+    ZYGOTE_MSG_RANK,          /* id, app, own_group, fd mask, cpus, env */
+    ZYGOTE_MSG_SIGNAL,        /* id, signal */
+    /* answers: enum zygote_event_kind, and what it names */
+};
+
+/* Everything that the process does after it is forked. */
+_Noreturn void zygote_main(const struct zygote_config *config, int control);
+
+#endif
