@@ -27,7 +27,7 @@ done
 # UCX names what it cannot do to a rank in another user namespace
 if have bookworm "UCX over shared memory"; then
     run ctrun -n 4 --pmi "$(image bookworm sif)" /opt/ctrun/ring 1048576
-    unlike "$(cat "$err")" "UCX +ERROR" "UCX has nothing to complain of"
+    unlike "$(cat "$out" "$err")" "UCX +ERROR" "UCX has nothing to complain of"
 fi
 
 done_testing

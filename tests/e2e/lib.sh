@@ -168,7 +168,8 @@ become() # user|root
         home=$user_home name=$user
         prefix=(setpriv --reuid "$user" --regid "$user" --init-groups)
     fi
-    prefix+=(env -i HOME="$home" USER="$name" LOGNAME="$name" PATH="$PATH"
+    prefix+=(env -i HOME="$home" USER="$name" LOGNAME="$name"
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
         ASAN_OPTIONS="${ASAN_OPTIONS:-}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-}"
         "${environment[@]}")
 }
@@ -263,7 +264,7 @@ small_image()
     ln -s bin "$root/sbin"
     for program in sh bash env cat ls readlink sleep true false echo grep id \
         tty head cksum mkdir touch stat yes awk printf hostname dd wc; do
-        program=$(command -v -p "$program") || continue
+        program=$(type -P "$program") || continue
         cp -L "$program" "$root/bin/"
         ldd "$program" 2> /dev/null |
             awk '{ for (i = 1; i <= NF; i++) if ($i ~ "^/") print $i }'
