@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+__attribute__((format(printf, 3, 0)))
 static void set_text(struct ct_error *err, int code, const char *fmt, va_list ap)
 {
     err->code = code;
