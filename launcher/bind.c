@@ -10,10 +10,6 @@
  *
  * Cores and CPUs that this process may not use count as absent.
  */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 #include "base/scope.h"
 #include "launcher/bind.h"
 

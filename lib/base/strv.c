@@ -59,9 +59,9 @@ int strv_addf(struct strv *v, const char *fmt, ...)
 
 char **strv_list(struct strv *v)
 {
-    static char *empty[] = {NULL};
+    static char *const empty[] = {NULL};
 
-    return v->items != NULL ? v->items : empty;
+    return v->items != NULL ? v->items : (char **)empty;
 }
 
 static size_t name_length(const char *assignment)
