@@ -15,7 +15,7 @@ AC_DEFUN([CT_OPTIONAL], [
     [PKG_CHECK_MODULES([$2], [$3],
        [ct_have_$1=yes
         CT_NOTE([$1], [`$PKG_CONFIG --modversion "m4_car(m4_unquote(m4_split([$3])))" 2>/dev/null`: $4])],
-       [CT_NOTE([$1], [no (pkg-config does not find "$3")])])],
+       [CT_NOTE([$1], [no (pkg-config does not find $3)])])],
     [AC_MSG_ERROR([--with-$1=$with_$1: say yes, no or auto; PKG_CONFIG_PATH dnl
 tells where things are])])
   AS_IF([test $with_$1 = yes && test $ct_have_$1 = no],
