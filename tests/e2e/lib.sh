@@ -212,7 +212,7 @@ prepare()
     err=$work/err
     report=$work/report
     trap leave EXIT
-    trap 'exit 1' HUP INT TERM
+    trap 'exit 1' HUP INT PIPE TERM
     make_user
     make_tools
 }
