@@ -199,6 +199,9 @@ make_tools()
 
 leave()
 {
+    if [ -n "${started:-}" ]; then
+        kill -TERM "$started" && wait "$started"
+    fi
     remove_user
     rm -rf "$work"
 }

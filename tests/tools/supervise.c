@@ -12,7 +12,8 @@
  *   seconds T       how long it ran
  *   left PID NAME   a process that outlived it
  *
- * The exit code is the command's own, 128+N for signal N.
+ * The exit code is the command's own, 128+N for signal N. SIGTERM, SIGINT or
+ * SIGHUP to this program is the deadline.
  */
 #include <errno.h>
 #include <signal.h>
@@ -41,19 +42,33 @@ static void die(const char *what)
     exit(125);
 }
 
-/* Sleep until a child changes, at the latest until the deadline. */
-static void await_child(double deadline)
+/* What wakes us: a child's change, or somebody who wants all this to end. */
+static void wake_set(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGCHLD);
+    sigaddset(ret, SIGHUP);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGTERM);
+}
+
+/*
+ * Sleep until a child changes, at the latest until the deadline. False when we
+ * are told to end: then there is no more time.
+ */
+static bool await_child(double deadline)
 {
     double left = deadline - now();
     struct timespec t = {.tv_sec = (time_t)left};
     sigset_t set;
+    int signal;
 
     if (left <= 0)
-        return;
+        return true;
     t.tv_nsec = (long)((left - (double)t.tv_sec) * 1e9);
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    sigtimedwait(&set, NULL, &t);
+    wake_set(&set);
+    signal = sigtimedwait(&set, NULL, &t);
+    return signal < 0 || signal == SIGCHLD;
 }
 
 static pid_t start(char **argv, const sigset_t *mask)
@@ -91,8 +106,8 @@ static bool reap(pid_t until, double deadline, int *ret_status)
         }
         if (pid == 0 && now() >= deadline)
             return false;
-        if (pid == 0)
-            await_child(deadline);
+        if (pid == 0 && !await_child(deadline))
+            return false;
     }
 }
 
@@ -176,8 +191,7 @@ int main(int argc, char **argv)
     report = fopen(argv[1], "we");
     if (report == NULL || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         die("supervise");
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
+    wake_set(&set);
     sigprocmask(SIG_BLOCK, &set, &old);
     code = supervise(report, atof(argv[2]), argv + 3, &old);
     if (fclose(report) != 0)
