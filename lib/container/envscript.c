@@ -123,7 +123,7 @@ static pid_t start_shell(const struct rank_common *common,
     struct rank_start start = {
         .common = common, .plan = plan, .path = argv[0], .argv = argv,
         .env = strv_list(env), .workdir = "/", .null = null,
-        .fds = {in, out, STDERR_FILENO, -1}, .own_group = true,
+        .fds = {in, out, STDERR_FILENO, -1}, .group = 0,
     };
 
     return rank_start(&start, reterr);

@@ -262,6 +262,23 @@ int plan_make(const struct plan_request *request,
     return 0;
 }
 
+int plan_make_bare(const struct plan_request *request,
+                   const struct host_facts *facts, struct plan *ret,
+                   struct ct_error *reterr)
+{
+    struct plan plan = {.image = {.fd = -1}};
+
+    if (environ_filter(facts->env, request->cleanenv, false, &plan.env,
+                       &plan.dropped) < 0 ||
+        strv_add_all(&plan.env_set, request->env) < 0 ||
+        plan_workdir(&plan, request, facts) < 0) {
+        plan_clear(&plan);
+        return ct_fail_nomem(reterr);
+    }
+    *ret = plan;
+    return 0;
+}
+
 void plan_clear(struct plan *plan)
 {
     for (size_t i = 0; i < plan->mount_count; i++) {
@@ -283,6 +300,10 @@ void plan_clear(struct plan *plan)
 static int describe_image(const struct plan *plan, struct strv *ret)
 {
     const struct image *image = &plan->image;
+
+    if (plan->image_path == NULL)
+        return strv_add(ret, "image   none");
+
     const char *root = plan->writable_tmpfs ? "root    image under a tmpfs overlay,"
                                               "rw,nosuid,nodev"
                                             : "root    image,ro,nosuid,nodev";
@@ -329,8 +350,9 @@ int plan_describe(const struct plan *plan, struct strv *ret)
     if (strv_addf(ret, "workdir %s%s", plan->workdir,
                   plan->workdir_required ? "" : ", else $HOME, else /") < 0 ||
         describe_list("env", &plan->env, ret) < 0 ||
-        strv_add(ret, "env     ... then what /.singularity.d/env/*.sh of the "
-                      "image set") < 0 ||
+        (plan->image_path != NULL &&
+         strv_add(ret, "env     ... then what /.singularity.d/env/*.sh of the "
+                       "image set") < 0) ||
         describe_list("env", &plan->env_set, ret) < 0)
         return -1;
     return describe_list("drop", &plan->dropped, ret);

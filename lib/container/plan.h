@@ -31,7 +31,7 @@ struct mount {
 };
 
 struct plan {
-    char *image_path; /* absolute */
+    char *image_path; /* absolute; NULL: no container, the host as it is */
     struct image image;
     struct mount *mounts;
     size_t mount_count;
@@ -70,6 +70,14 @@ struct host_facts {
 int plan_make(const struct plan_request *request,
               const struct host_facts *facts, struct image *image,
               struct plan *ret, struct ct_error *reterr);
+
+/*
+ * The plan for no container: image, binds and scratch of the request are not
+ * looked at. 0, or -1 without memory.
+ */
+int plan_make_bare(const struct plan_request *request,
+                   const struct host_facts *facts, struct plan *ret,
+                   struct ct_error *reterr);
 void plan_clear(struct plan *plan);
 
 /* The plan as lines of text, for people and tests. 0, or -1 without memory. */

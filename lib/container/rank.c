@@ -96,7 +96,7 @@ static int die_with_parent(pid_t parent, struct word *word)
 static int become_rank(const struct rank_start *start, pid_t parent,
                        struct word *word)
 {
-    if (start->own_group && setpgid(0, 0) < 0)
+    if (setpgid(0, start->group) < 0)
         return fail(word, "setpgid", "a process group");
     if (start->common->container && own_mounts(start->plan, word) < 0)
         return -1;

@@ -34,7 +34,7 @@ struct rank_start {
     const char *workdir_else[2]; /* tried in turn when the first is not there */
     int fds[RANK_FDS];     /* stdin, stdout, stderr, PMI; -1: /dev/null, or none */
     int null;              /* an open /dev/null */
-    bool own_group;        /* a process group of its own */
+    pid_t group;           /* process group to join; 0: one of its own */
     const void *cpus;      /* cpu_set_t of cpus_size bytes, or NULL */
     size_t cpus_size;
 };

@@ -144,7 +144,7 @@ int zygote_rank(struct zygote *z, const struct zygote_rank *rank,
     pack_u32(&p, ZYGOTE_MSG_RANK);
     pack_u32(&p, rank->id);
     pack_u32(&p, rank->app);
-    pack_u32(&p, rank->own_group);
+    pack_u32(&p, (uint32_t)rank->group);
     pack_u32(&p, mask);
     pack_u32(&p, rank->cpus != NULL ? (uint32_t)rank->cpus_size : 0);
     if (rank->cpus != NULL)

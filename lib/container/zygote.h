@@ -67,7 +67,7 @@ struct zygote_rank {
     const int *fds;     /* [RANK_FDS], -1: none; sent, not closed */
     const void *cpus;   /* cpu_set_t, or NULL */
     size_t cpus_size;
-    bool own_group;
+    pid_t group; /* process group to join; 0: one of its own */
 };
 
 /* STARTED or START_FAILED follows. */
@@ -76,7 +76,7 @@ int zygote_rank(struct zygote *zygote, const struct zygote_rank *rank,
 
 enum { ZYGOTE_ALL_RANKS = 0xffffffff };
 
-/* Signal a rank's process group, or all. */
+/* Signal a rank's own process group, or a rank that has none, or all. */
 int zygote_signal(struct zygote *zygote, unsigned id, int signal,
                   struct ct_error *reterr);
 

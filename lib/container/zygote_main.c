@@ -322,7 +322,7 @@ static int start_rank(struct host *h, const struct app *app, unsigned id,
     pid = rank_start(start, reterr);
     if (pid < 0)
         return -1;
-    if (remember(h, id, pid, start->own_group) < 0) {
+    if (remember(h, id, pid, start->group == 0) < 0) {
         kill(pid, SIGKILL);
         return ct_fail_nomem(reterr);
     }
@@ -343,7 +343,7 @@ static void handle_rank(struct host *h, struct unpack *u, const int *fds)
     struct rank_start start = {.null = h->null};
     struct ct_error err;
 
-    start.own_group = unpack_u32(u) != 0;
+    start.group = (pid_t)unpack_u32(u);
     spread_fds(unpack_u32(u), fds, start.fds);
     start.cpus_size = unpack_u32(u);
     if (start.cpus_size > 0)

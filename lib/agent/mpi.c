@@ -1,0 +1,182 @@
+#include "agent/mpi.h"
+
+#include "base/pread.h"
+#include "base/scope.h"
+#include "base/span.h"
+#include "elf/closure.h"
+#include "elf/elf.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/*
+ * The first row that fits counts, so an MPI stands before the client libraries
+ * of PMI that it may load. `soname` is the start of a library's name.
+ */
+struct mpi_row {
+    const char *soname;
+    const char *name;
+    enum mpi_wire wire;
+    const char *version; /* exported char array with the version, or NULL */
+};
+
+static const struct mpi_row rows[] = {
+    /* Debian and the MPICH ABI; MVAPICH and Intel share the second name */
+    {"libmpich.so.", "MPICH", MPI_WIRE_PMI, "MPII_Version_string"},
+    {"libmpi.so.12", "MPICH", MPI_WIRE_PMI, "MPII_Version_string"},
+    {"libmpi_gnu_", "Cray MPICH", MPI_WIRE_PMI, "MPII_Version_string"},
+    {"libmpi_cray.so.", "Cray MPICH", MPI_WIRE_PMI, "MPII_Version_string"},
+    {"libmpi_intel.so.", "Cray MPICH", MPI_WIRE_PMI, "MPII_Version_string"},
+    /* 1.x and 2.x; 3 to 6 */
+    {"libmpi.so.20", "Open MPI", MPI_WIRE_PMIX, NULL},
+    {"libmpi.so.40", "Open MPI", MPI_WIRE_PMIX, NULL},
+    {"libmpi_abi.so.", "MPI (standard ABI)", MPI_WIRE_PMI,
+     "MPII_Version_string"},
+    /* programs without MPI: SHMEM, GASNet, ... */
+    {"libpmi2.so.", "libpmi2", MPI_WIRE_PMI, NULL},
+    {"libpmi.so.", "libpmi", MPI_WIRE_PMI, NULL},
+    {"libpmix.so.", "PMIx", MPI_WIRE_PMIX, NULL},
+};
+
+enum { ROWS = sizeof rows / sizeof rows[0] };
+
+static const struct mpi_row *find_row(struct ct_span name)
+{
+    for (const struct mpi_row *row = rows; row < rows + ROWS; row++)
+        if (name.len >= strlen(row->soname) &&
+            memcmp(name.ptr, row->soname, strlen(row->soname)) == 0)
+            return row;
+    return NULL;
+}
+
+struct search {
+    const struct mpi_row *row;
+    struct mpi_info info;
+};
+
+/* Does row stand before the one found so far? */
+static bool better(const struct search *search, const struct mpi_row *row)
+{
+    return row != NULL && (search->row == NULL || row < search->row);
+}
+
+static void read_version(int fd, const struct mpi_row *row,
+                         struct mpi_info *info)
+{
+    char version[40] = "";
+
+    if (fd >= 0 && row->version != NULL)
+        elf_read_string_symbol(fd, row->version, version, sizeof version, NULL);
+    snprintf(info->name, sizeof info->name, "%s%s%s", row->name,
+             version[0] != '\0' ? " " : "", version);
+    if (sscanf(version, "%u.", &info->major) != 1)
+        info->major = 0;
+}
+
+static void found(struct search *search, const struct mpi_row *row,
+                  const char *path, int fd)
+{
+    search->row = row;
+    search->info = (struct mpi_info){.wire = row->wire};
+    read_version(fd, row, &search->info);
+    snprintf(search->info.library, sizeof search->info.library, "%s", path);
+}
+
+static bool visit_needed(void *ctx, const char *name, const char *path, int fd)
+{
+    struct search *search = ctx;
+    const struct mpi_row *row = find_row(ct_span_str(name));
+
+    if (better(search, row)) {
+        found(search, row, path, fd);
+        search->info.linked = true;
+    }
+    return true;
+}
+
+static bool visit_cached(void *ctx, struct ct_span name, struct ct_span path)
+{
+    struct search *search = ctx;
+    const struct mpi_row *row = find_row(name);
+    char text[sizeof search->info.library];
+
+    if (better(search, row)) {
+        snprintf(text, sizeof text, "%.*s", (int)path.len, path.ptr);
+        found(search, row, text, -1);
+    }
+    return true;
+}
+
+/* An image may have a pipe or a device there: never wait for it. */
+static int open_file(int rootfd, const char *path, struct stat *st)
+{
+    CT_AUTO_FD int fd =
+        openat(rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
+        return -1;
+    return ct_steal_fd(&fd);
+}
+
+/* What the image has, for a script or a program that loads its MPI later. */
+static void search_cache(int rootfd, struct search *search)
+{
+    enum { CACHE_MAX = 8 * 1024 * 1024 };
+    struct stat st;
+    CT_AUTO_FD int fd = open_file(rootfd, "etc/ld.so.cache", &st);
+
+    if (fd < 0 || st.st_size <= 0 || st.st_size > CACHE_MAX)
+        return;
+    CT_AUTO_FREE char *bytes = malloc((size_t)st.st_size);
+    ssize_t len =
+        bytes != NULL ? ct_pread(fd, bytes, (size_t)st.st_size, 0) : -1;
+    if (len > 0)
+        ldcache_each(ct_span(bytes, (size_t)len), visit_cached, search);
+}
+
+/* The version of a library that only the cache named; we are at its root. */
+static void complete(struct search *search)
+{
+    if (search->row == NULL || search->info.linked)
+        return;
+    struct stat st;
+    CT_AUTO_FD int fd = open_file(AT_FDCWD, search->info.library, &st);
+    read_version(fd, search->row, &search->info);
+}
+
+void mpi_inspect(const char *path, const char *library_path, int rootfd,
+                 struct pack *details)
+{
+    struct search search = {0};
+
+    /* A script is no error: it has no needs of its own. */
+    elf_walk(rootfd, path, library_path, visit_needed, &search, NULL);
+    if (search.row == NULL)
+        search_cache(rootfd, &search);
+    complete(&search);
+    pack_u32(details, search.info.wire);
+    pack_u32(details, search.info.linked);
+    pack_u32(details, search.info.major);
+    pack_str(details, search.info.name);
+    pack_str(details, search.info.library);
+}
+
+void mpi_unpack(struct unpack *details, struct mpi_info *ret)
+{
+    const char *name, *library;
+
+    ret->wire = (enum mpi_wire)unpack_u32(details);
+    ret->linked = unpack_u32(details) != 0;
+    ret->major = unpack_u32(details);
+    name = unpack_str(details);
+    library = unpack_str(details);
+    if (details->failed || name == NULL || library == NULL) {
+        *ret = (struct mpi_info){0};
+        return;
+    }
+    snprintf(ret->name, sizeof ret->name, "%s", name);
+    snprintf(ret->library, sizeof ret->library, "%s", library);
+}

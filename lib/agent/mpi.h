@@ -1,0 +1,36 @@
+/*
+ * Which MPI a program would load, known by the names of libraries, read from
+ * ELF files and never by running anything.
+ */
+#ifndef CT_AGENT_MPI_H
+#define CT_AGENT_MPI_H
+
+#include "base/pack.h"
+
+#include <stdbool.h>
+
+enum mpi_wire {
+    MPI_WIRE_NONE, /* no MPI, no PMI library */
+    MPI_WIRE_PMI,  /* speaks PMI-1 or PMI-2 on an inherited descriptor */
+    MPI_WIRE_PMIX, /* needs a PMIx server */
+};
+
+struct mpi_info {
+    enum mpi_wire wire;
+    bool linked;         /* the program needs it; else the image merely has it */
+    unsigned major;      /* first number of the version, 0: not known */
+    char name[80];       /* "MPICH 4.0.2" */
+    char library[160];   /* where it is, in the image */
+};
+
+/*
+ * Look at path in the file system under rootfd, and if it needs no MPI, at what
+ * the image's ld.so.cache has; pack the result. A zygote_inspect.
+ */
+void mpi_inspect(const char *path, const char *library_path, int rootfd,
+                 struct pack *details);
+
+/* What mpi_inspect() packed; all zero when the bytes make no sense. */
+void mpi_unpack(struct unpack *details, struct mpi_info *ret);
+
+#endif
