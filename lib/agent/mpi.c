@@ -180,3 +180,8 @@ void mpi_unpack(struct unpack *details, struct mpi_info *ret)
     snprintf(ret->name, sizeof ret->name, "%s", name);
     snprintf(ret->library, sizeof ret->library, "%s", library);
 }
+
+bool mpi_speaks_pmi12(const struct mpi_info *info)
+{
+    return info->major >= 5 && strncmp(info->name, "MPICH ", 6) == 0;
+}

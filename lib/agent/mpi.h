@@ -33,4 +33,7 @@ void mpi_inspect(const char *path, const char *library_path, int rootfd,
 /* What mpi_inspect() packed; all zero when the bytes make no sense. */
 void mpi_unpack(struct unpack *details, struct mpi_info *ret);
 
+/* Barrier groups: MPICH from 5 on, which uses them only when offered. */
+bool mpi_speaks_pmi12(const struct mpi_info *info);
+
 #endif

@@ -5,11 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Names of files and words of clients may hold anything. */
+static void make_one_line(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == '\x7f')
+            *text = '?';
+}
+
 __attribute__((format(printf, 3, 0)))
 static void set_text(struct ct_error *err, int code, const char *fmt, va_list ap)
 {
     err->code = code;
     vsnprintf(err->text, sizeof err->text, fmt, ap);
+    make_one_line(err->text);
 }
 
 int ct_fail(struct ct_error *err, int code, const char *fmt, ...)

@@ -8,7 +8,7 @@
 
 struct ct_error {
     int code;       /* an errno value: the kind of failure, never 0 */
-    char text[320]; /* one line without a newline, NUL-terminated */
+    char text[320]; /* one line, NUL-terminated; '?' for control bytes */
 };
 
 /* Fill *err and return -1, so that a caller can write `return ct_fail(...)`. */

@@ -94,8 +94,10 @@ const char **unpack_list(struct unpack *u)
         return NULL;
     }
     const char **list = calloc((size_t)count + 1, sizeof *list);
-    for (uint32_t i = 0; list != NULL && i < count; i++)
+    for (uint32_t i = 0; list != NULL && i < count; i++) {
         list[i] = unpack_str(u);
+        u->failed |= list[i] == NULL; /* it would end the list */
+    }
     if (u->failed || list == NULL) {
         u->failed = true;
         free(list);

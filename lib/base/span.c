@@ -7,17 +7,19 @@ int ct_span_number(struct ct_span span, long min, long max, long *ret)
 {
     bool negative = span.len > 0 && span.ptr[0] == '-';
     size_t i = negative ? 1 : 0;
-    long value = 0;
+    long value = 0; /* below zero, where there is room for one more */
 
     if (i == span.len)
         return -1;
     for (; i < span.len; i++) {
         char c = span.ptr[i];
-        if (c < '0' || c > '9' || value > (LONG_MAX - (c - '0')) / 10)
+        if (c < '0' || c > '9' || value < (LONG_MIN + (c - '0')) / 10)
             return -1;
-        value = value * 10 + (c - '0');
+        value = value * 10 - (c - '0');
     }
-    if (negative)
+    if (!negative && value == LONG_MIN)
+        return -1;
+    if (!negative)
         value = -value;
     if (value < min || value > max)
         return -1;

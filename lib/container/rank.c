@@ -35,7 +35,7 @@ static int fail(struct word *word, const char *step, const char *about)
 static int own_mounts(const struct plan *plan, struct word *word)
 {
     if (unshare(CLONE_NEWNS) < 0)
-        return fail(word, "unshare", "a mount namespace");
+        return fail(word, "make", "a mount namespace");
     for (size_t i = 0; i < plan->mount_count; i++) {
         const struct mount *m = &plan->mounts[i];
         if (m->kind == MOUNT_SCRATCH &&
@@ -54,7 +54,7 @@ static int enter_workdir(const struct rank_start *start, struct word *word)
         if (start->workdir_else[i] != NULL &&
             chdir(start->workdir_else[i]) == 0)
             return 0;
-    return fail(word, "working directory", start->workdir);
+    return fail(word, "enter the working directory", start->workdir);
 }
 
 /* Descriptors 0 to 3 and no other. */
@@ -67,10 +67,10 @@ static int place_fds(const struct rank_start *start, struct word *word)
             continue;
         }
         if (dup2(from >= 0 ? from : start->null, fd) < 0)
-            return fail(word, "dup2", "a descriptor");
+            return fail(word, "place", "a descriptor");
     }
     if (start->common->container && kernel_close_from(RANK_FDS) < 0)
-        return fail(word, "close_range", "descriptors");
+        return fail(word, "close", "descriptors");
     return 0;
 }
 
@@ -79,7 +79,7 @@ static int restore_signals(const struct rank_common *common, struct word *word)
 {
     if (sigaction(SIGPIPE, &common->pipe, NULL) < 0 ||
         sigprocmask(SIG_SETMASK, &common->mask, NULL) < 0)
-        return fail(word, "signals", "the application's");
+        return fail(word, "restore", "signals");
     return 0;
 }
 
@@ -87,7 +87,7 @@ static int restore_signals(const struct rank_common *common, struct word *word)
 static int die_with_parent(pid_t parent, struct word *word)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-        return fail(word, "prctl", "PR_SET_PDEATHSIG");
+        return fail(word, "set", "PR_SET_PDEATHSIG");
     if (getppid() != parent)
         _exit(127);
     return 0;
@@ -97,18 +97,18 @@ static int become_rank(const struct rank_start *start, pid_t parent,
                        struct word *word)
 {
     if (setpgid(0, start->group) < 0)
-        return fail(word, "setpgid", "a process group");
+        return fail(word, "join", "a process group");
     if (start->common->container && own_mounts(start->plan, word) < 0)
         return -1;
     if (enter_workdir(start, word) < 0 || place_fds(start, word) < 0)
         return -1;
     if (start->cpus != NULL &&
         sched_setaffinity(0, start->cpus_size, start->cpus) < 0)
-        return fail(word, "sched_setaffinity", "its CPUs");
+        return fail(word, "bind to", "its CPUs");
     if (setrlimit(RLIMIT_NOFILE, &start->common->files) < 0)
-        return fail(word, "setrlimit", "RLIMIT_NOFILE");
+        return fail(word, "set", "RLIMIT_NOFILE");
     if (start->common->container && namespace_drop_capabilities() < 0)
-        return fail(word, "capset", "no capabilities");
+        return fail(word, "drop", "capabilities");
     if (die_with_parent(parent, word) < 0)
         return -1;
     return restore_signals(start->common, word);
@@ -120,27 +120,40 @@ static void execute(const struct rank_start *start, struct word *word)
     fail(word, "execute", start->path);
 }
 
-static int explain(const struct rank_start *start, const struct word *word,
-                   struct ct_error *reterr)
+int rank_not_the_command(struct ct_error *err)
+{
+    if (err != NULL && (err->code == ENOENT || err->code == EACCES))
+        err->code = ECANCELED;
+    return -1;
+}
+
+static int explain_execute(const struct rank_start *start, int error,
+                           struct ct_error *reterr)
 {
     struct stat st;
 
-    if (word->error == ENOENT && word->about == start->path &&
-        stat(start->path, &st) == 0)
-        return ct_fail(reterr, EACCES,
+    if (error == ENOENT && stat(start->path, &st) == 0)
+        return ct_fail(reterr, ENOENT,
                        "cannot execute %.200s: the interpreter or loader it "
                        "names is not there",
                        start->path);
-    if (word->error == ENOEXEC)
+    if (error == ENOEXEC)
         return ct_fail(reterr, EACCES,
                        "cannot execute %.200s: neither a program of this "
                        "machine nor a script with #!",
                        start->path);
-    return ct_fail(reterr, word->error, "cannot %s %.200s: %s",
-                   strcmp(word->step, "working directory") == 0
-                       ? "enter the working directory"
-                       : word->step,
-                   word->about, strerror(word->error));
+    return ct_fail(reterr, error, "cannot execute %.200s: %s", start->path,
+                   strerror(error));
+}
+
+static int explain(const struct rank_start *start, const struct word *word,
+                   struct ct_error *reterr)
+{
+    if (word->about == start->path)
+        return explain_execute(start, word->error, reterr);
+    ct_fail(reterr, word->error, "cannot %s %.200s: %s", word->step,
+            word->about, strerror(word->error));
+    return rank_not_the_command(reterr);
 }
 
 pid_t rank_start(const struct rank_start *start, struct ct_error *reterr)

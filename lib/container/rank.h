@@ -53,4 +53,7 @@ pid_t rank_start(const struct rank_start *start, struct ct_error *reterr);
 char *rank_find_command(const char *name, const char *path, const char *workdir,
                         struct ct_error *reterr);
 
+/* ENOENT and EACCES that are not of the command become ECANCELED. -1. */
+int rank_not_the_command(struct ct_error *err);
+
 #endif

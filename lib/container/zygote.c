@@ -123,6 +123,7 @@ int zygote_prepare(struct zygote *z, const struct zygote_app *app,
     pack_u32(&p, app->app);
     pack_u32(&p, app->plan);
     pack_str(&p, app->workdir);
+    pack_str(&p, app->path);
     pack_list(&p, app->argv);
     return deliver(z, &p, NULL, 0, reterr);
 }
@@ -305,13 +306,16 @@ struct zygote *zygote_start(const struct zygote_config *config,
  */
 void zygote_destroy(struct zygote *z)
 {
+    int status = 0;
+
     if (z == NULL)
         return;
     ct_close(&z->fd);
     if (z->pid > 0)
-        while (waitpid(z->pid, NULL, 0) < 0 && errno == EINTR)
+        while (waitpid(z->pid, &status, 0) < 0 && errno == EINTR)
             ;
-    sweep(0);
+    if (status != 0)
+        sweep(0);
     while (z->first != NULL) {
         struct waiting *w = z->first;
         z->first = w->next;

@@ -28,7 +28,9 @@ typedef void zygote_inspect(const char *path, const char *library_path,
                             int rootfd, struct pack *details);
 
 struct zygote_config {
-    const struct plan *plans; /* live as long as the zygote's start */
+    /* Live as long as the zygote's start; their images are no descriptors of
+       0 to RANK_PMI_FD, which are the ranks'. */
+    const struct plan *plans;
     size_t plan_count;
     struct rank_common common; /* `container` is found from the plans */
     zygote_inspect *inspect;
@@ -54,6 +56,7 @@ struct zygote_app {
     unsigned plan;
     char *const *argv;
     const char *workdir; /* overrides the plan's; NULL */
+    const char *path;    /* overrides PATH for finding the command; NULL */
 };
 
 /* Make the container if need be, find the command, look into it: PREPARED. */
@@ -82,9 +85,9 @@ int zygote_signal(struct zygote *zygote, unsigned id, int signal,
 
 enum zygote_event_kind {
     ZYGOTE_PREPARED,       /* id: app; details */
-    ZYGOTE_PREPARE_FAILED, /* id: app; code, text */
+    ZYGOTE_PREPARE_FAILED, /* id: app; code, text; ENOENT, EACCES: command */
     ZYGOTE_STARTED,        /* id, pid */
-    ZYGOTE_START_FAILED,   /* id, code, text */
+    ZYGOTE_START_FAILED,   /* id, code, text; ENOENT, EACCES: command */
     ZYGOTE_EXITED,         /* id, status as from waitpid() */
     ZYGOTE_LOST,           /* text: the image's server is gone */
     ZYGOTE_GONE,           /* the zygote itself */

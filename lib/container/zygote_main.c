@@ -181,7 +181,7 @@ static const char *or_home(const char *dir, const struct plan *plan)
 }
 
 static int fill_app(struct host *h, struct app *app, const char *workdir,
-                    struct ct_error *reterr)
+                    const char *path, struct ct_error *reterr)
 {
     const struct plan *plan = &h->config->plans[app->plan];
     const struct strv *env = &h->places[app->plan].env;
@@ -193,8 +193,9 @@ static int fill_app(struct host *h, struct app *app, const char *workdir,
     app->workdir = strdup(dir);
     if (app->workdir == NULL)
         return ct_fail_nomem(reterr);
-    app->path = rank_find_command(app->argv.items[0],
-                                  strv_env_get(env, "PATH"), dir, reterr);
+    if (path == NULL)
+        path = strv_env_get(env, "PATH");
+    app->path = rank_find_command(app->argv.items[0], path, dir, reterr);
     return app->path != NULL ? 0 : -1;
 }
 
@@ -216,6 +217,7 @@ static int prepare(struct host *h, struct unpack *u, unsigned number,
 {
     unsigned plan = unpack_u32(u);
     const char *workdir = unpack_str(u);
+    const char *path = unpack_str(u);
     CT_AUTO_FREE const char **argv = unpack_list(u);
     struct app *app;
 
@@ -231,8 +233,9 @@ static int prepare(struct host *h, struct unpack *u, unsigned number,
     h->apps = app;
     if (strv_add_all(&app->argv, (char *const *)argv) < 0)
         return ct_fail_nomem(reterr);
-    if (make_place(h, plan, reterr) < 0 ||
-        fill_app(h, app, workdir, reterr) < 0)
+    if (make_place(h, plan, reterr) < 0)
+        return rank_not_the_command(reterr);
+    if (fill_app(h, app, workdir, path, reterr) < 0)
         return -1;
     describe(h, app);
     return 0;

@@ -10,7 +10,7 @@
 enum {
     ZYGOTE_PACKET_MAX = 160 * 1024, /* below the kernel's limit for one packet */
 
-    ZYGOTE_MSG_PREPARE = 100, /* app, plan, workdir, argv */
+    ZYGOTE_MSG_PREPARE = 100, /* app, plan, workdir, path, argv */
     ZYGOTE_MSG_RANK,          /* id, app, group, fd mask, cpus, env */
     ZYGOTE_MSG_SIGNAL,        /* id, signal */
     /* answers: enum zygote_event_kind, and what it names */

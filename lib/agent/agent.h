@@ -1,0 +1,122 @@
+/*
+ * The agent of a node: it joins the containers (zygote) with the ranks' PMI
+ * server (libctpmi) and starts, watches, signals and ends ranks. It tells its
+ * user what happens and decides nothing about the job's fate.
+ *
+ * Everything happens in the user's event loop; nothing here waits but
+ * agent_create() and agent_destroy(), each for as long as the zygote takes.
+ */
+#ifndef CT_AGENT_AGENT_H
+#define CT_AGENT_AGENT_H
+
+#include "base/error.h"
+#include "container/plan.h"
+#include "container/rank.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct agent;
+struct event_base;
+
+enum agent_pmi { AGENT_PMI_AUTO, AGENT_PMI_1, AGENT_PMI_2, AGENT_PMI_NONE };
+
+/* One program of the job: its ranks follow those of the app before it. */
+struct agent_app {
+    unsigned plan; /* index into the config's plans */
+    unsigned ranks;
+    char *const *argv;
+};
+
+/* A rank, as callbacks are told of it. */
+struct agent_rank {
+    unsigned job; /* 0, or the number of a spawned job */
+    unsigned rank;
+    unsigned size; /* of its job */
+    unsigned app;
+    pid_t pid; /* 0 until it runs */
+};
+
+struct agent_stdio {
+    int fds[3];  /* -1: /dev/null. The agent closes those above 2 */
+    pid_t group; /* process group to join; 0: one of its own */
+};
+
+enum agent_fault {
+    AGENT_EXITED,       /* a rank ended with exit code `code`, which is not 0 */
+    AGENT_KILLED,       /* a rank was ended by signal `code` */
+    AGENT_ABORTED,      /* a rank asked PMI to end the job with `code` */
+    AGENT_NOT_FOUND,    /* a command is not in its image */
+    AGENT_NOT_RUNNABLE, /* or cannot be executed */
+    AGENT_BROKEN,       /* the rest: container, protocol, a silent rank, ... */
+};
+
+struct agent_failure {
+    enum agent_fault fault;
+    int code;
+    char text[560]; /* one line: which rank, where, what, why */
+};
+
+struct agent_callbacks {
+    /* Where a rank that is about to start reads and writes. */
+    int (*stdio)(void *ctx, const struct agent_rank *rank,
+                 struct agent_stdio *ret, struct ct_error *reterr);
+
+    /* Something went wrong; ranks may go on. Told for each rank once at most.
+     */
+    void (*failed)(void *ctx, const struct agent_failure *failure);
+
+    /* For those who want to know (level 1) or to know all (2). */
+    void (*note)(void *ctx, int level, const char *text);
+
+    /* Nothing runs, and nothing is about to. */
+    void (*idle)(void *ctx);
+};
+
+struct agent_config {
+    struct event_base *base;
+    const struct plan *plans; /* plans and apps live as long as the agent */
+    size_t plan_count;
+    const struct agent_app *apps;
+    unsigned app_count;
+    unsigned universe_size; /* MPI_UNIVERSE_SIZE; at least the ranks' number */
+    enum agent_pmi pmi;
+    bool pmi_required; /* a rank that ends without a word of PMI has failed */
+    double kill_grace; /* seconds from SIGTERM to SIGKILL */
+    struct rank_common common;
+    /* CPUs of each rank of the job, cpu_set_t of cpus_size bytes; or NULL */
+    const void *const *cpus;
+    size_t cpus_size;
+    struct agent_callbacks callbacks;
+    void *ctx;
+};
+
+/*
+ * Fork the zygote. Call it early: the less the caller has by then, the cheaper.
+ * NULL with the reason.
+ */
+struct agent *agent_create(const struct agent_config *config,
+                           struct ct_error *reterr);
+
+/* Make the containers, then start the ranks; from here on callbacks come. */
+int agent_start(struct agent *agent, struct ct_error *reterr);
+
+/* "PID.0": the job's id, and the name of its KVS. */
+const char *agent_jobid(const struct agent *agent);
+
+/* Signal every rank that runs. */
+void agent_signal(struct agent *agent, int signal);
+
+/* Has every rank of the job been told to start? */
+bool agent_is_complete(const struct agent *agent);
+
+/* Start no more; this signal (SIGTERM) to all, and SIGKILL after the grace. */
+void agent_end(struct agent *agent, int signal);
+
+/* Start no more; SIGKILL to all. */
+void agent_kill(struct agent *agent);
+
+/* End whatever is left. NULL is fine. */
+void agent_destroy(struct agent *agent);
+
+#endif

@@ -1,0 +1,329 @@
+/*
+ * A job: its apps, then its world, then its ranks.
+ */
+#include "agent/state.h"
+#include "base/scope.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* ---- apps ---- */
+
+static int fill_apps(struct job *job, const struct agent_app *apps)
+{
+    for (unsigned i = 0; i < job->app_count; i++) {
+        struct app *app = &job->apps[i];
+
+        app->number = job->agent->app_count++;
+        app->plan = apps[i].plan;
+        app->ranks = apps[i].ranks;
+        app->name = apps[i].argv[0];
+        job->size += apps[i].ranks;
+    }
+    job->procs = calloc(job->size, sizeof *job->procs);
+    return job->procs != NULL ? 0 : -1;
+}
+
+struct job *job_add(struct agent *agent, const struct agent_app *apps,
+                    unsigned count)
+{
+    struct job *job = calloc(1, sizeof *job);
+
+    if (job == NULL)
+        return NULL;
+    job->agent = agent;
+    job->number = agent->job_count++;
+    snprintf(job->id, sizeof job->id, "%d.%u", (int)getpid(), job->number);
+    job->app_count = job->unprepared = count;
+    job->apps = calloc(count, sizeof *job->apps);
+    if (job->apps == NULL || fill_apps(job, apps) < 0) {
+        job_free(job);
+        return NULL;
+    }
+    *agent->last_job = job;
+    agent->last_job = &job->next;
+    return job;
+}
+
+static void proc_free(struct proc *proc)
+{
+    if (proc->pmi != NULL)
+        event_free(proc->pmi);
+    if (proc->departed != NULL)
+        event_free(proc->departed);
+    free(proc->why);
+}
+
+void job_free(struct job *job)
+{
+    for (unsigned i = 0; job->procs != NULL && i < job->size; i++)
+        proc_free(&job->procs[i]);
+    free(job->procs);
+    free(job->apps);
+    strv_clear(&job->names);
+    free(job);
+}
+
+struct app *job_find_app(struct agent *agent, unsigned number,
+                         struct job **ret_job)
+{
+    for (struct job *job = agent->jobs; job != NULL; job = job->next)
+        for (unsigned i = 0; i < job->app_count; i++)
+            if (job->apps[i].number == number) {
+                *ret_job = job;
+                return &job->apps[i];
+            }
+    return NULL;
+}
+
+int job_prepare(struct job *job, char *const *const *argvs,
+                const char *const *workdirs, const char *const *paths,
+                struct ct_error *reterr)
+{
+    for (unsigned i = 0; i < job->app_count; i++) {
+        struct zygote_app app = {
+            .app = job->apps[i].number,
+            .plan = job->apps[i].plan,
+            .argv = argvs[i],
+            .workdir = workdirs != NULL ? workdirs[i] : NULL,
+            .path = paths != NULL ? paths[i] : NULL,
+        };
+
+        if (zygote_prepare(job->agent->zygote, &app, reterr) < 0)
+            return -1;
+    }
+    agent_pump(job->agent);
+    return 0;
+}
+
+/* ---- the world ---- */
+
+/* One that can only end in as many worlds as ranks is not started at all. */
+static int check_family(const struct job *job, const struct app *app,
+                        struct ct_error *reterr)
+{
+    const struct agent_config *config = &job->agent->config;
+
+    if (config->pmi == AGENT_PMI_NONE || !app->mpi.linked ||
+        app->mpi.wire != MPI_WIRE_PMIX ||
+        (job->size == 1 && !config->pmi_required))
+        return 0;
+    return ct_fail(reterr, ENOTSUP,
+                   "'%s' is linked with %s (%s), which needs a PMIx server, "
+                   "and this ctrun serves PMI-1 and PMI-2 only: each rank "
+                   "would be a world of its own (--pmi=none starts it so)",
+                   app->name, app->mpi.name, app->mpi.library);
+}
+
+static unsigned *app_numbers(const struct job *job)
+{
+    unsigned *appnum = calloc(job->size, sizeof *appnum);
+    unsigned rank = 0;
+
+    for (unsigned i = 0; appnum != NULL && i < job->app_count; i++)
+        for (unsigned k = 0; k < job->apps[i].ranks; k++)
+            appnum[rank++] = i;
+    return appnum;
+}
+
+static int open_pmi(struct job *job, const unsigned *appnum,
+                    struct ct_error *reterr)
+{
+    struct agent *agent = job->agent;
+    const struct ctpmi_facts facts = {
+        .jobid = job->id,
+        .size = job->size,
+        .universe_size = agent->config.universe_size,
+        .appnum = appnum,
+        .spawn = job->request,
+    };
+    struct ctpmi_error err;
+
+    if (agent->server == NULL)
+        return 0;
+    job->pmi = ctpmi_job_create(agent->server, &facts, &err);
+    if (job->pmi == NULL)
+        return ct_fail(reterr, err.code, "%s", err.text);
+    ctpmi_job_set_user(job->pmi, job);
+    return 0;
+}
+
+static int add_procs(struct job *job, const unsigned *appnum)
+{
+    struct agent *agent = job->agent;
+    struct proc **grown =
+        realloc(agent->procs, (agent->proc_count + job->size) * sizeof *grown);
+
+    if (grown == NULL)
+        return -1;
+    agent->procs = grown;
+    for (unsigned r = 0; r < job->size; r++) {
+        struct proc *proc = &job->procs[r];
+
+        proc->job = job;
+        proc->rank = r;
+        proc->app = appnum[r];
+        proc->id = agent->proc_count;
+        grown[agent->proc_count++] = proc;
+    }
+    return 0;
+}
+
+int job_open(struct job *job, struct ct_error *reterr)
+{
+    CT_AUTO_FREE unsigned *appnum = app_numbers(job);
+
+    for (unsigned i = 0; i < job->app_count; i++)
+        if (check_family(job, &job->apps[i], reterr) < 0)
+            return -1;
+    if (appnum == NULL)
+        return ct_fail_nomem(reterr);
+    if (open_pmi(job, appnum, reterr) < 0)
+        return -1;
+    if (add_procs(job, appnum) < 0)
+        return ct_fail_nomem(reterr);
+    job->ready = true;
+    return 0;
+}
+
+/* ---- ranks ---- */
+
+/* What tells MPICH which wire to speak; it may be built with several. */
+static const char *version_variable(enum agent_pmi pmi)
+{
+    return pmi == AGENT_PMI_1   ? "MPIR_CVAR_PMI_VERSION=1"
+           : pmi == AGENT_PMI_2 ? "MPIR_CVAR_PMI_VERSION=2"
+                                : NULL;
+}
+
+static int pmi_environment(const struct proc *proc, struct strv *env)
+{
+    const char *version = version_variable(proc->job->agent->config.pmi);
+    struct ctpmi_env pmi;
+
+    if (proc->job->pmi == NULL)
+        return 0;
+    ctpmi_environment(proc->job->pmi, proc->rank, RANK_PMI_FD, &pmi);
+    for (unsigned i = 0; i < pmi.count; i++)
+        if (strv_add(env, pmi.items[i]) < 0)
+            return -1;
+    return version != NULL ? strv_add(env, version) : 0;
+}
+
+static int environment(const struct proc *proc, struct strv *env)
+{
+    const struct job *job = proc->job;
+
+    if (strv_addf(env, "CTRUN_RANK=%u", proc->rank) < 0 ||
+        strv_addf(env, "CTRUN_SIZE=%u", job->size) < 0 ||
+        strv_addf(env, "CTRUN_LOCAL_RANK=%u", proc->rank) < 0 ||
+        strv_addf(env, "CTRUN_LOCAL_SIZE=%u", job->size) < 0 ||
+        strv_addf(env, "CTRUN_JOBID=%s", job->id) < 0)
+        return -1;
+    return pmi_environment(proc, env);
+}
+
+static int connect_pmi(struct proc *proc, int *ret_fd, struct ct_error *reterr)
+{
+    const struct mpi_info *mpi = &proc->job->apps[proc->app].mpi;
+    unsigned flags = mpi_speaks_pmi12(mpi) ? CTPMI_CLIENT_PMI12 : 0;
+    struct ctpmi_error err;
+    int pair[2];
+
+    *ret_fd = -1;
+    if (proc->job->pmi == NULL)
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return ct_fail_errno(reterr, "a PMI socket");
+    proc->client =
+        ctpmi_attach(proc->job->pmi, proc->rank, pair[0], flags, &err);
+    if (proc->client == NULL) {
+        close(pair[0]);
+        close(pair[1]);
+        return ct_fail(reterr, err.code, "%s", err.text);
+    }
+    *ret_fd = pair[1];
+    return 0;
+}
+
+static int open_stdio(struct proc *proc, struct agent_stdio *ret,
+                      struct ct_error *reterr)
+{
+    const struct agent_config *config = &proc->job->agent->config;
+    const struct agent_rank rank = {
+        .job = proc->job->number,
+        .rank = proc->rank,
+        .size = proc->job->size,
+        .app = proc->app,
+    };
+
+    return config->callbacks.stdio(config->ctx, &rank, ret, reterr);
+}
+
+/* Binding is for the ranks that were asked for, not for spawned ones. */
+static const void *cpus_of(const struct proc *proc)
+{
+    const struct agent_config *config = &proc->job->agent->config;
+
+    return config->cpus != NULL && proc->job->number == 0
+               ? config->cpus[proc->rank]
+               : NULL;
+}
+
+static int send_rank(struct proc *proc, const struct agent_stdio *stdio,
+                     int pmi, struct ct_error *reterr)
+{
+    struct agent *agent = proc->job->agent;
+    const int fds[RANK_FDS] = {stdio->fds[0], stdio->fds[1], stdio->fds[2],
+                               pmi};
+    struct strv env = {0};
+    struct zygote_rank rank = {
+        .id = proc->id,
+        .app = proc->job->apps[proc->app].number,
+        .fds = fds,
+        .cpus = cpus_of(proc),
+        .cpus_size = agent->config.cpus_size,
+        .group = stdio->group,
+    };
+    int rc;
+
+    if (environment(proc, &env) < 0) {
+        strv_clear(&env);
+        return ct_fail_nomem(reterr);
+    }
+    rank.env = strv_list(&env);
+    rc = zygote_rank(agent->zygote, &rank, reterr);
+    strv_clear(&env);
+    return rc;
+}
+
+int job_start_next(struct job *job, struct ct_error *reterr)
+{
+    struct proc *proc = &job->procs[job->started];
+    struct agent_stdio stdio = {.fds = {-1, -1, -1}};
+    int pmi = -1, rc;
+
+    rc = connect_pmi(proc, &pmi, reterr);
+    if (rc == 0)
+        rc = open_stdio(proc, &stdio, reterr);
+    if (rc == 0)
+        rc = send_rank(proc, &stdio, pmi, reterr);
+    ct_close(&pmi);
+    for (int i = 0; i < 3; i++)
+        if (stdio.fds[i] > 2)
+            ct_close(&stdio.fds[i]);
+    if (rc < 0)
+        return -1;
+    job->started++;
+    proc->live = true;
+    job->agent->live++;
+    return 0;
+}
+
+/* One call brings all that it wrote, the next one the end of it. */
+void proc_drain(struct proc *proc)
+{
+    for (int i = 0; i < 2 && proc->pmi != NULL; i++)
+        ctpmi_ready(proc->client, CTPMI_IN);
+}

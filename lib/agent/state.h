@@ -1,0 +1,116 @@
+/*
+ * Inside the agent: what agent.c (the zygote's events, ends), job.c (from apps
+ * to ranks that run) and spawn.c (MPI_Comm_spawn) share.
+ */
+#ifndef CT_AGENT_STATE_H
+#define CT_AGENT_STATE_H
+
+#include "agent/agent.h"
+#include "agent/mpi.h"
+#include "base/strv.h"
+#include "container/zygote.h"
+#include "ctpmi.h"
+
+#include <event2/event.h>
+#include <stdint.h>
+
+struct job;
+
+/* One rank; its id for the zygote is its place in agent.procs. */
+struct proc {
+    struct job *job;
+    unsigned rank;
+    unsigned app; /* within the job */
+    unsigned id;
+    pid_t pid;
+    bool live;                   /* sent to the zygote, and has not ended */
+    bool failed;                 /* the user has been told */
+    struct ctpmi_client *client; /* NULL without PMI */
+    struct event *pmi;           /* its socket */
+    struct event *departed;      /* has closed it, and has not ended yet */
+    char *why;                   /* what it did by closing it */
+};
+
+struct app {
+    unsigned number; /* the zygote's name for it */
+    unsigned plan;
+    unsigned ranks;
+    const char *name; /* argv[0], the owner's */
+    struct mpi_info mpi;
+    bool prepared;
+};
+
+struct job {
+    struct agent *agent;
+    struct job *next;
+    unsigned number; /* 0, or which spawned one */
+    char id[32];
+    unsigned size;
+    struct app *apps;
+    unsigned app_count;
+    unsigned unprepared;
+    struct ctpmi_spawn *request; /* not answered yet */
+    struct strv names;           /* of a spawned job's apps */
+    struct ctpmi_job *pmi;
+    struct proc *procs; /* [size] */
+    unsigned started;   /* ranks handed to the zygote */
+    bool ready;         /* may be started */
+};
+
+struct agent {
+    struct agent_config config;
+    char host[64];
+    struct zygote *zygote;
+    struct event *zygote_in, *zygote_out;
+    struct event *kill_timer;
+    struct ctpmi *server;
+    struct job *jobs, **last_job;
+    unsigned job_count, app_count;
+    struct proc **procs;
+    unsigned proc_count;
+    unsigned live;
+    bool ending; /* nothing is started any more */
+    bool idle;
+};
+
+/* agent.c */
+__attribute__((format(printf, 4, 5))) void agent_fail(struct agent *agent,
+                                                      enum agent_fault fault,
+                                                      int code, const char *fmt,
+                                                      ...);
+__attribute__((format(printf, 3, 4))) void agent_note(struct agent *agent,
+                                                      int level,
+                                                      const char *fmt, ...);
+/* The same about a rank: "rank 3 on HOST: ...", once. */
+__attribute__((format(printf, 4, 5))) void proc_fail(struct proc *proc,
+                                                     enum agent_fault fault,
+                                                     int code, const char *fmt,
+                                                     ...);
+/* Tell the user, if so, that nothing runs. */
+void agent_settle(struct agent *agent);
+/* After a message to the zygote: wait for room when it has none. */
+void agent_pump(struct agent *agent);
+
+/* job.c */
+struct job *job_add(struct agent *agent, const struct agent_app *apps,
+                    unsigned count);
+void job_free(struct job *job);
+struct app *job_find_app(struct agent *agent, unsigned number,
+                         struct job **ret_job);
+/* Ask for each app's container. workdirs and paths: [app_count] or NULL. */
+int job_prepare(struct job *job, char *const *const *argvs,
+                const char *const *workdirs, const char *const *paths,
+                struct ct_error *reterr);
+/* All apps are prepared: make the world, and let its ranks start. */
+int job_open(struct job *job, struct ct_error *reterr);
+/* Start the next rank; 0 or -1 with the reason. */
+int job_start_next(struct job *job, struct ct_error *reterr);
+/* Read what a rank has still said before it ended. */
+void proc_drain(struct proc *proc);
+
+/* spawn.c */
+int spawn_requested(void *ctx, struct ctpmi_spawn *request);
+void spawn_open(struct job *job);
+void spawn_failed(struct job *job, const char *reason);
+
+#endif
