@@ -1,0 +1,98 @@
+/*
+ * options, job, dry run or run, exit code.
+ */
+#include "base/error.h"
+#include "container/rank.h"
+#include "launcher/exit.h"
+#include "launcher/job.h"
+#include "launcher/options.h"
+#include "launcher/run.h"
+#include "launcher/say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+/* Privilege that a caller lends us would be lent to the image's programs. */
+static int refuse_privilege(struct ct_error *reterr)
+{
+    if (getauxval(AT_SECURE) == 0 && geteuid() == getuid() &&
+        getegid() == getgid())
+        return 0;
+    return ct_fail(reterr, EPERM,
+                   "runs neither setuid nor setgid nor with "
+                   "file capabilities: it needs no privilege");
+}
+
+/* A descriptor that we open must never be one that a rank is to have. */
+static int occupy_descriptors(struct ct_error *reterr)
+{
+    for (int fd = 0; fd <= RANK_PMI_FD; fd++) {
+        int cloexec = fd > STDERR_FILENO ? O_CLOEXEC : 0;
+
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | cloexec) != fd)
+            return ct_fail_errno(reterr, "cannot open /dev/null");
+    }
+    return 0;
+}
+
+static int print_help(struct ct_error *reterr)
+{
+    char *text = options_help();
+
+    if (text == NULL)
+        return ct_fail_nomem(reterr);
+    fputs(text, stdout);
+    free(text);
+    return 0;
+}
+
+static int run_or_print(const struct options *options, struct ct_error *reterr)
+{
+    struct job_spec spec;
+    int rc;
+
+    if (job_spec_make(options, &spec, reterr) < 0)
+        return -1;
+    rc = options->dry_run ? job_spec_print(&spec)
+                          : run_job(options, &spec, reterr);
+    if (rc < 0 && options->dry_run)
+        ct_fail_errno(reterr, "cannot print");
+    job_spec_clear(&spec);
+    return rc;
+}
+
+static int perform(const struct options *options, struct ct_error *reterr)
+{
+    if (options->help)
+        return print_help(reterr);
+    if (options->version) {
+        puts(PACKAGE_STRING);
+        return 0;
+    }
+    return run_or_print(options, reterr);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    struct ct_error err;
+    int code;
+
+    if (occupy_descriptors(&err) < 0 || refuse_privilege(&err) < 0 ||
+        options_parse(argc, argv, &options, &err) < 0)
+        code = -1;
+    else
+        code = perform(&options, &err);
+    if (code < 0) {
+        say(0, -1, "%s", err.text);
+        code = EXIT_CTRUN;
+    }
+    options_clear(&options);
+    if (fflush(stdout) != 0 && code == 0)
+        code = EXIT_CTRUN;
+    return code;
+}

@@ -1,0 +1,27 @@
+#include "launcher/say.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* One write() a line, so that lines of other programs do not come between. */
+void say(int verbosity, int level, const char *fmt, ...)
+{
+    char line[1024] = "ctrun: ";
+    int head = 7, len;
+    va_list ap;
+
+    if (level > verbosity && level >= 0)
+        return;
+    va_start(ap, fmt);
+    len = vsnprintf(line + head, sizeof line - (size_t)head - 1, fmt, ap);
+    va_end(ap);
+    if (len < 0)
+        return;
+    len += head;
+    if (len > (int)sizeof line - 2)
+        len = (int)sizeof line - 2;
+    line[len] = '\n';
+    if (write(STDERR_FILENO, line, (size_t)len + 1) < 0)
+        return; /* there is nobody else to tell */
+}

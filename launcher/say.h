@@ -1,0 +1,15 @@
+/*
+ * ctrun's own words, on standard error: one line each, "ctrun: ...". The only
+ * place that prints while a job runs.
+ */
+#ifndef CT_LAUNCHER_SAY_H
+#define CT_LAUNCHER_SAY_H
+
+/*
+ * level: -1 always (errors), 0 unless --quiet, 1 with -v, 2 with -vv; verbosity
+ * as in struct options.
+ */
+void say(int verbosity, int level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

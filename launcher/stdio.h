@@ -1,0 +1,48 @@
+/*
+ * What ranks read and write.
+ *
+ * A job of one rank has ctrun's own stdin, stdout and stderr, be they a
+ * terminal or not. Otherwise output comes through pipes and goes on in whole
+ * lines, and input is for the rank that --stdin names.
+ */
+#ifndef CT_LAUNCHER_STDIO_H
+#define CT_LAUNCHER_STDIO_H
+
+#include "agent/agent.h"
+#include "base/error.h"
+#include "launcher/options.h"
+
+struct event_base;
+struct stdio;
+
+struct stdio_config {
+    struct event_base *base;
+    const struct options *options;
+    unsigned size; /* ranks of the job */
+    const char *host, *jobid;
+    /* Output cannot be written: error is EPIPE when its reader has gone. */
+    void (*broken)(void *ctx, const char *name, int error);
+    void *ctx;
+};
+
+/* NULL when out of memory. The config's strings live as long. */
+struct stdio *stdio_create(const struct stdio_config *config);
+void stdio_destroy(struct stdio *stdio);
+
+/* Descriptors for one rank; see struct agent_stdio. */
+int stdio_open(struct stdio *stdio, const struct agent_rank *rank,
+               struct agent_stdio *ret, struct ct_error *reterr);
+
+/* Does the only rank share the terminal's signals with us? */
+bool stdio_shares_terminal(const struct stdio *stdio);
+
+/* We have been continued. */
+void stdio_resume(struct stdio *stdio);
+
+/* No rank lives: read what they have left, without waiting. */
+void stdio_finish(struct stdio *stdio);
+
+/* All that was read is written. */
+bool stdio_is_idle(const struct stdio *stdio);
+
+#endif
