@@ -10,8 +10,8 @@
  *   idle             no rank lives and none is to come
  *
  * A rank's end and the end of its socket come in any order, and only together
- * do they tell what happened: a rank that lets go of PMI is given a second to
- * end before that counts as a fault of its own.
+ * do they tell what happened: a rank that lets go of PMI is given two seconds
+ * to end before that counts as a fault of its own.
  */
 #include "agent/state.h"
 
@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const struct timeval departed_grace = {.tv_sec = 1};
+static const struct timeval departed_grace = {.tv_sec = 2};
 
 /* ---- what the user is told ---- */
 

@@ -24,7 +24,7 @@ struct word {
     int error;
 };
 
-static int fail(struct word *word, const char *step, const char *about)
+static int fail(volatile struct word *word, const char *step, const char *about)
 {
     word->step = step;
     word->about = about;
@@ -32,7 +32,7 @@ static int fail(struct word *word, const char *step, const char *about)
     return -1;
 }
 
-static int own_mounts(const struct plan *plan, struct word *word)
+static int own_mounts(const struct plan *plan, volatile struct word *word)
 {
     if (unshare(CLONE_NEWNS) < 0)
         return fail(word, "make", "a mount namespace");
@@ -46,7 +46,8 @@ static int own_mounts(const struct plan *plan, struct word *word)
     return 0;
 }
 
-static int enter_workdir(const struct rank_start *start, struct word *word)
+static int enter_workdir(const struct rank_start *start,
+                         volatile struct word *word)
 {
     if (start->workdir == NULL || chdir(start->workdir) == 0)
         return 0;
@@ -58,7 +59,7 @@ static int enter_workdir(const struct rank_start *start, struct word *word)
 }
 
 /* Descriptors 0 to 3 and no other. */
-static int place_fds(const struct rank_start *start, struct word *word)
+static int place_fds(const struct rank_start *start, volatile struct word *word)
 {
     for (int fd = 0; fd < RANK_FDS; fd++) {
         int from = start->fds[fd];
@@ -75,7 +76,8 @@ static int place_fds(const struct rank_start *start, struct word *word)
 }
 
 /* A caught or ignored signal of ours must not be the application's. */
-static int restore_signals(const struct rank_common *common, struct word *word)
+static int restore_signals(const struct rank_common *common,
+                           volatile struct word *word)
 {
     if (sigaction(SIGPIPE, &common->pipe, NULL) < 0 ||
         sigprocmask(SIG_SETMASK, &common->mask, NULL) < 0)
@@ -84,7 +86,7 @@ static int restore_signals(const struct rank_common *common, struct word *word)
 }
 
 /* After capset(), which would clear it. */
-static int die_with_parent(pid_t parent, struct word *word)
+static int die_with_parent(pid_t parent, volatile struct word *word)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return fail(word, "set", "PR_SET_PDEATHSIG");
@@ -94,7 +96,7 @@ static int die_with_parent(pid_t parent, struct word *word)
 }
 
 static int become_rank(const struct rank_start *start, pid_t parent,
-                       struct word *word)
+                       volatile struct word *word)
 {
     if (setpgid(0, start->group) < 0)
         return fail(word, "join", "a process group");
@@ -114,7 +116,7 @@ static int become_rank(const struct rank_start *start, pid_t parent,
     return restore_signals(start->common, word);
 }
 
-static void execute(const struct rank_start *start, struct word *word)
+static void execute(const struct rank_start *start, volatile struct word *word)
 {
     execve(start->path, start->argv, start->env);
     fail(word, "execute", start->path);
@@ -146,8 +148,8 @@ static int explain_execute(const struct rank_start *start, int error,
                    strerror(error));
 }
 
-static int explain(const struct rank_start *start, const struct word *word,
-                   struct ct_error *reterr)
+static int explain(const struct rank_start *start,
+                   const volatile struct word *word, struct ct_error *reterr)
 {
     if (word->about == start->path)
         return explain_execute(start, word->error, reterr);
@@ -163,8 +165,8 @@ pid_t rank_start(const struct rank_start *start, struct ct_error *reterr)
     pid_t parent = getpid(), pid = vfork();
 
     if (pid == 0) {
-        if (become_rank(start, parent, (struct word *)&word) == 0)
-            execute(start, (struct word *)&word);
+        if (become_rank(start, parent, &word) == 0)
+            execute(start, &word);
         _exit(127);
     }
     if (pid < 0)
@@ -173,7 +175,7 @@ pid_t rank_start(const struct rank_start *start, struct ct_error *reterr)
         return pid;
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
-    return explain(start, (const struct word *)&word, reterr);
+    return explain(start, &word, reterr);
 }
 
 /* 0 executable, else why not. */
@@ -195,8 +197,8 @@ static char *try_in(const char *dir, size_t dir_len, const char *name,
     bool relative = dir_len == 0 || dir[0] != '/';
 
     if (asprintf(&path, "%s%s%.*s%s%s", relative ? workdir : "",
-                 relative ? "/" : "", (int)dir_len, dir,
-                 dir_len > 0 ? "/" : "", name) < 0) {
+                 relative ? "/" : "", (int)dir_len, dir, dir_len > 0 ? "/" : "",
+                 name) < 0) {
         *ret_error = ENOMEM;
         return NULL;
     }
@@ -229,7 +231,7 @@ char *rank_find_command(const char *name, const char *path, const char *workdir,
     }
     if (found == NULL)
         ct_fail(reterr, seen == 0 ? ENOMEM : seen, "%.200s: %s", name,
-                seen == ENOENT  ? "command not found"
+                seen == ENOENT   ? "command not found"
                 : seen == EACCES ? "not executable"
                                  : strerror(seen));
     return found;

@@ -422,9 +422,10 @@ static void reaped(struct host *h, pid_t pid, int status)
         if (child->pid != pid)
             continue;
         child->pid = 0;
+        /* The look takes time; no answer to this is read before it is done. */
+        tell(h, ZYGOTE_EXITED, child->id, (unsigned)status);
         if (status != 0)
             look_at_shm(h);
-        tell(h, ZYGOTE_EXITED, child->id, (unsigned)status);
         return;
     }
 }
