@@ -93,6 +93,7 @@ static void on_failed(void *ctx, const struct agent_failure *failure)
     if (run->decided)
         return;
     decide(run, exit_code(failure));
+    stdio_catch_up(run->stdio); /* what ranks say of it comes first */
     if (is_worth_saying(run, failure))
         say(run->options->verbosity, -1, "%s", failure->text);
     agent_end(run->agent, SIGTERM);

@@ -163,18 +163,21 @@ static void stream_remove(struct stream *stream)
     stream_free(stream);
 }
 
-/* One read: false at the end, or when there is nothing. */
-static bool read_block(struct stream *stream)
+enum read_result { READ_BLOCK, READ_NOTHING, READ_END };
+
+static enum read_result read_block(struct stream *stream)
 {
     struct stdio *stdio = stream->stdio;
     struct evbuffer *out = sink_buffer(stream->sink);
     ssize_t len = read(stream->fd, stdio->block, sizeof stdio->block);
 
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return READ_NOTHING;
     if (len <= 0)
-        return false;
+        return READ_END;
     lines_add(&stream->lines, stdio->block, (size_t)len, out);
     sink_write(stream->sink);
-    return true;
+    return READ_BLOCK;
 }
 
 static void stream_end(struct stream *stream)
@@ -194,7 +197,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
         event_del(stream->readable); /* until on_drained() */
         return;
     }
-    if (!read_block(stream) && errno != EAGAIN && errno != EINTR)
+    if (read_block(stream) == READ_END)
         stream_end(stream);
 }
 
@@ -323,10 +326,17 @@ void stdio_resume(struct stdio *stdio)
         input_resume(stdio->input);
 }
 
+void stdio_catch_up(struct stdio *stdio)
+{
+    for (struct stream *s = stdio->streams; s != NULL; s = s->next)
+        while (!sink_is_full(s->sink) && read_block(s) == READ_BLOCK)
+            ;
+}
+
 void stdio_finish(struct stdio *stdio)
 {
     while (stdio->streams != NULL) {
-        while (read_block(stdio->streams))
+        while (read_block(stdio->streams) == READ_BLOCK)
             ;
         stream_end(stdio->streams);
     }

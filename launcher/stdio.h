@@ -36,6 +36,9 @@ int stdio_open(struct stdio *stdio, const struct agent_rank *rank,
 /* Does the only rank share the terminal's signals with us? */
 bool stdio_shares_terminal(const struct stdio *stdio);
 
+/* Pass on what ranks have written, as far as there is room, without waiting. */
+void stdio_catch_up(struct stdio *stdio);
+
 /* We have been continued. */
 void stdio_resume(struct stdio *stdio);
 
