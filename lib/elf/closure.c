@@ -205,13 +205,21 @@ static struct ct_span directory_of(const char *path)
     return ct_span(path, slash != NULL ? (size_t)(slash - path) : 0);
 }
 
+static bool is_of_name(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c >= '0' && c <= '9') || c == '_';
+}
+
 /* Length of "$NAME" or "${NAME}" at the front of text; 0: something else. */
 static size_t token_length(struct ct_span text, const char *name)
 {
     size_t len = strlen(name);
 
-    if (text.len > len && memcmp(text.ptr + 1, name, len) == 0)
-        return len + 1;
+    if (text.len > len && memcmp(text.ptr + 1, name, len) == 0) {
+        bool goes_on = text.len > len + 1 && is_of_name(text.ptr[len + 1]);
+        return goes_on ? 0 : len + 1;
+    }
     if (text.len > len + 2 && text.ptr[1] == '{' && text.ptr[len + 2] == '}' &&
         memcmp(text.ptr + 2, name, len) == 0)
         return len + 3;
@@ -328,20 +336,30 @@ static int try_cache(struct walk *w, const char *name, struct object *ret)
 
     if (w->musl || w->cache == NULL ||
         ldcache_find(ct_span(w->cache, w->cache_len), name, &hit) < 0 ||
-        hit.len >= sizeof path)
+        hit.len == 0 || hit.ptr[0] != '/' || hit.len >= sizeof path)
         return -1;
     memcpy(path, hit.ptr, hit.len);
     path[hit.len] = '\0';
     return try_path(w, path, ret);
 }
 
+/* Below "/" and "/usr", for one $LIB after the other. */
 static int try_defaults(struct walk *w, const char *name, struct object *ret)
 {
-    static const char glibc[] =
-        "/$LIB:/usr/$LIB:/lib64:/usr/lib64:/lib:/usr/lib";
     static const char musl[] = "/lib:/usr/local/lib:/usr/lib";
+    const char *const libs[] = {w->platform->multiarch, "lib64", "lib"};
+    const struct object *program = &w->objects[0];
+    int fd = -1;
 
-    return try_list(w, &w->objects[0], w->musl ? musl : glibc, ":", name, ret);
+    if (w->musl)
+        return try_list(w, program, musl, ":", name, ret);
+    for (int i = 0; i < 3 && fd < 0; i++) {
+        fd = try_expanded(w, program, ct_span_str("/$LIB"), libs[i], name, ret);
+        if (fd < 0)
+            fd = try_expanded(w, program, ct_span_str("/usr/$LIB"), libs[i],
+                              name, ret);
+    }
+    return fd;
 }
 
 static int find_library(struct walk *w, const struct object *needer,

@@ -23,6 +23,9 @@ enum {
     SECTION_MAX = 1 << 28 /* bytes of .dynsym or .dynstr */
 };
 
+/* No string starts behind it, so that an off_t holds where it ends. */
+static const uint64_t place_max = INT64_MAX - STRING_MAX;
+
 #define AUTO_ELF __attribute__((cleanup(scope_end)))
 
 /* Bytes of the file that an address range of the program is loaded from. */
@@ -131,7 +134,8 @@ static int read_string(int fd, struct extent from, uint64_t at, char **ret,
     size_t room;
     ssize_t len;
 
-    if (at >= from.size || from.offset > INT64_MAX - at)
+    if (at >= from.size || from.offset > place_max ||
+        at > place_max - from.offset)
         return fail_broken(reterr, "a string lies outside its table");
     room = from.size - at < sizeof buf ? (size_t)(from.size - at) : sizeof buf;
     len = ct_pread(fd, buf, room, from.offset + at);
@@ -260,6 +264,19 @@ static int take_dynamic(Elf *elf, int fd, struct elf_info *info,
     return 0;
 }
 
+/* libelf counts those that are in the file, however many there should be. */
+static bool has_all_segments(Elf *elf, const GElf_Ehdr *header)
+{
+    GElf_Phdr ph;
+    size_t count;
+
+    if (elf_getphdrnum(elf, &count) < 0)
+        return false;
+    if (header->e_phnum != PN_XNUM && count < header->e_phnum)
+        return false;
+    return count == 0 || gelf_getphdr(elf, 0, &ph) != NULL;
+}
+
 int elf_read(int fd, struct elf_info *ret, struct ct_error *reterr)
 {
     AUTO_ELF Elf *elf = begin(fd, reterr);
@@ -270,6 +287,8 @@ int elf_read(int fd, struct elf_info *ret, struct ct_error *reterr)
         return -1;
     if (gelf_getehdr(elf, &header) == NULL)
         return fail_broken(reterr, "bad header");
+    if (!has_all_segments(elf, &header))
+        return fail_broken(reterr, "it ends within its program headers");
     info.machine = header.e_machine;
     info.elfclass = gelf_getclass(elf);
     if (read_interpreter(elf, fd, &info, reterr) < 0 ||
@@ -309,20 +328,20 @@ static Elf_Data *dynamic_symbols(Elf *elf, GElf_Shdr *ret)
     return NULL;
 }
 
-static bool is_exported_data(const GElf_Sym *sym)
+static bool is_exported(const GElf_Sym *sym, int type)
 {
-    return sym->st_shndx != SHN_UNDEF &&
-           GELF_ST_TYPE(sym->st_info) == STT_OBJECT &&
+    return sym->st_shndx != SHN_UNDEF && GELF_ST_TYPE(sym->st_info) == type &&
            GELF_ST_BIND(sym->st_info) != STB_LOCAL;
 }
 
-static int find_symbol(Elf *elf, const char *name, GElf_Sym *ret)
+/* type: STT_OBJECT, STT_FUNC */
+static int find_symbol(Elf *elf, const char *name, int type, GElf_Sym *ret)
 {
     GElf_Shdr header;
     Elf_Data *data = dynamic_symbols(elf, &header);
 
     for (int i = 0; data != NULL && gelf_getsym(data, i, ret) != NULL; i++) {
-        if (!is_exported_data(ret))
+        if (!is_exported(ret, type))
             continue;
         const char *found = elf_strptr(elf, header.sh_link, ret->st_name);
         if (found != NULL && strcmp(found, name) == 0)
@@ -342,7 +361,7 @@ int elf_read_string_symbol(int fd, const char *name, char *buf, size_t size,
 
     if (elf == NULL)
         return -1;
-    if (find_symbol(elf, name, &sym) < 0)
+    if (find_symbol(elf, name, STT_OBJECT, &sym) < 0)
         return ct_fail(reterr, ENOENT, "no data symbol %s", name);
     if (locate(elf, sym.st_value, &bytes) < 0)
         return fail_broken(reterr, "a symbol lies outside the file");
@@ -356,4 +375,12 @@ int elf_read_string_symbol(int fd, const char *name, char *buf, size_t size,
         rc = ct_fail(reterr, ENOSPC, "the text of %s is too long", name);
     free(text);
     return rc;
+}
+
+bool elf_has_function(int fd, const char *name)
+{
+    AUTO_ELF Elf *elf = begin(fd, NULL);
+    GElf_Sym sym;
+
+    return elf != NULL && find_symbol(elf, name, STT_FUNC, &sym) == 0;
 }

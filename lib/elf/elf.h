@@ -33,4 +33,7 @@ void elf_info_clear(struct elf_info *info);
 int elf_read_string_symbol(int fd, const char *name, char *buf, size_t size,
                            struct ct_error *reterr);
 
+/* Does it export this function? No, too, when it cannot be read. */
+bool elf_has_function(int fd, const char *name);
+
 #endif

@@ -2,10 +2,10 @@
  * ld.so.cache as glibc writes it (elf/cache.c, dl-cache.h), in the machine's
  * own byte order:
  *
- *   old head  "ld.so-1.7.0", pad, u32 n; n entries of 12 bytes   (may be
- * absent) new head  "glibc-ld.so.cache" "1.1", u32 n, u32 strings, u8 endian,
- * pad[3], u32 extensions, pad[12]                             (48 bytes) n
- * entries i32 flags, u32 key, u32 value, u32 osversion, u64 hwcap
+ * - perhaps an old head, "ld.so-1.7.0", pad, u32 n, and n entries of 12 bytes;
+ * - the new head, 48 bytes: "glibc-ld.so.cache" "1.1", u32 n, u32 strings,
+ *   u8 endian, pad[3], u32 extensions, pad[12];
+ * - n entries: i32 flags, u32 key, u32 value, u32 osversion, u64 hwcap.
  *
  * key and value are offsets of NUL-terminated strings from the new head.
  * An entry with hwcap bits is meant for some processors only: passed over, as
@@ -136,28 +136,49 @@ static bool string_at(const struct table *table, uint32_t offset,
     return true;
 }
 
+static bool is_plain(const char *entry)
+{
+    return u64_at(entry + ENTRY_HWCAP) == 0;
+}
+
+/* Not by string_at(): a lookup passes all entries, and each may be long. */
+static bool is_named(const struct table *table, const char *entry,
+                     struct ct_span name)
+{
+    uint32_t offset = u32_at(entry + ENTRY_KEY);
+    struct ct_span rest;
+
+    if (offset >= table->bytes.len)
+        return false;
+    rest = skip(table->bytes, offset);
+    return name.len < rest.len && rest.ptr[name.len] == '\0' &&
+           memcmp(rest.ptr, name.ptr, name.len) == 0;
+}
+
 static bool read_entry(const struct table *table, uint32_t i,
                        struct ct_span *ret_name, struct ct_span *ret_path)
 {
     const char *entry = entry_at(table, i);
 
-    return u64_at(entry + ENTRY_HWCAP) == 0 &&
+    return is_plain(entry) &&
            string_at(table, u32_at(entry + ENTRY_KEY), ret_name) &&
            string_at(table, u32_at(entry + ENTRY_VALUE), ret_path);
 }
 
 int ldcache_find(struct ct_span cache, const char *name, struct ct_span *ret)
 {
-    struct ct_span key, path, other;
+    struct ct_span wanted = ct_span_str(name), path, other;
     struct table table;
     bool found = false;
 
     if (!open_table(cache, &table))
         return -1;
     for (uint32_t i = 0; i < table.count; i++) {
-        if (!read_entry(&table, i, &key, &path) || !ct_span_is(key, name))
+        const char *entry = entry_at(&table, i);
+        if (!is_plain(entry) || !is_named(&table, entry, wanted) ||
+            !string_at(&table, u32_at(entry + ENTRY_VALUE), &path))
             continue;
-        if (u32_at(entry_at(&table, i) + ENTRY_FLAGS) == host_flags()) {
+        if (u32_at(entry + ENTRY_FLAGS) == host_flags()) {
             *ret = path;
             return 0;
         }

@@ -1,7 +1,8 @@
 /*
  * A list of open fences. A job has one open nearly always and few at most
  * (PMI-1.2 groups), so looking for a name walks the list; who has arrived is a
- * byte a rank and a counter, so an arrival costs the same however large the job.
+ * byte a rank and a counter, so an arrival costs the same however large the
+ * job.
  */
 #include "kvs/fence.h"
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 
 enum member_state { OUTSIDE, EXPECTED, ARRIVED };
+enum { NAMED = 4 }; /* a mark besides, while names are compared */
 
 struct fence {
     struct fence *next;
@@ -91,30 +93,34 @@ static struct fence *fence_new(const struct fences *set, struct ct_span name,
     return NULL;
 }
 
-static bool same_members(const struct fences *set, const struct fence *fence,
+/* How many different members are named; 0 when somebody is who is none. */
+static size_t count_named(const struct fences *set, struct fence *fence,
+                          const unsigned *members, size_t count)
+{
+    size_t named = 0;
+    size_t i = 0;
+
+    for (; i < count; i++) {
+        if (members[i] >= set->size || fence->state[members[i]] == OUTSIDE)
+            break;
+        named += (fence->state[members[i]] & NAMED) == 0;
+        fence->state[members[i]] |= NAMED;
+    }
+    if (i < count)
+        named = 0;
+    while (i > 0)
+        fence->state[members[--i]] &= (uint8_t)~NAMED;
+    return named;
+}
+
+static bool same_members(const struct fences *set, struct fence *fence,
                          const unsigned *members, size_t count)
 {
     size_t total = (size_t)fence->missing + fence->waiting;
 
     if (members == NULL)
         return total == set->size;
-    if (count < total)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (members[i] >= set->size || fence->state[members[i]] == OUTSIDE)
-            return false;
-    /* All named are members; are all members named? */
-    if (count == total)
-        return true;
-    for (unsigned rank = 0; rank < set->size; rank++) {
-        bool named = fence->state[rank] == OUTSIDE;
-
-        for (size_t i = 0; i < count && !named; i++)
-            named = members[i] == rank;
-        if (!named)
-            return false;
-    }
-    return true;
+    return count >= total && count_named(set, fence, members, count) == total;
 }
 
 static struct fence *find(const struct fences *set, struct ct_span name,

@@ -198,6 +198,13 @@ int kvs_remove(struct kvs *kvs, struct ct_span key)
     return 0;
 }
 
+void kvs_show_fresh(const struct kvs *kvs, kvs_visit *visit, void *ctx)
+{
+    for (const struct entry *entry = kvs->first_fresh; entry != NULL;
+         entry = entry->next_fresh)
+        visit(ctx, ct_span(entry->bytes, entry->key_len), value_of(entry));
+}
+
 void kvs_drain_fresh(struct kvs *kvs, kvs_visit *visit, void *ctx)
 {
     while (kvs->first_fresh != NULL) {

@@ -32,10 +32,12 @@ int kvs_remove(struct kvs *kvs, struct ct_span key);
 
 /*
  * For jobs of several nodes: kvs_drain_fresh() shows each entry put (not
- * imported) since it was last called, and kvs_import() stores what another node
- * drained: nobody's, without quota.
+ * imported) since it was last called, kvs_show_fresh() the same and leaves them
+ * fresh, and kvs_import() stores what another node showed: nobody's, without
+ * quota.
  */
 typedef void kvs_visit(void *ctx, struct ct_span key, struct ct_span value);
+void kvs_show_fresh(const struct kvs *kvs, kvs_visit *visit, void *ctx);
 void kvs_drain_fresh(struct kvs *kvs, kvs_visit *visit, void *ctx);
 int kvs_import(struct kvs *kvs, struct ct_span key, struct ct_span value,
                struct ct_error *reterr);

@@ -100,16 +100,22 @@ static bool repeats_after(const unsigned *node_of, unsigned size,
 
 /*
  * How many ranks one round of a cyclic map has: where a run on node 0 starts
- * again, and all goes on as before. size when the map is not cyclic.
+ * again, and all goes on as before. size when the map is not cyclic, or the
+ * round does not fit: each such start is a block of its own.
  */
-static unsigned round_of(const unsigned *node_of, unsigned size)
+static unsigned round_of(const unsigned *node_of, unsigned size, size_t bufsize)
 {
+    size_t starts = bufsize / strlen(",(0,1,1)");
+
     if (node_of == NULL || node_of[0] != 0)
         return size;
-    for (unsigned i = 1; i < size; i++)
-        if (node_of[i] == 0 && node_of[i - 1] != 0 &&
-            repeats_after(node_of, size, i))
+    for (unsigned i = 1; i < size && starts > 0; i++) {
+        if (node_of[i] != 0 || node_of[i - 1] == 0)
+            continue;
+        if (repeats_after(node_of, size, i))
             return i;
+        starts--;
+    }
     return size;
 }
 
@@ -133,7 +139,8 @@ long mapping_encode(const unsigned *node_of, unsigned size, char *buf,
                        "process mapping: a size or a node that is no int");
     len = write_map(node_of, size, buf, bufsize);
     if (len < 0)
-        len = write_map(node_of, round_of(node_of, size), buf, bufsize);
+        len =
+            write_map(node_of, round_of(node_of, size, bufsize), buf, bufsize);
     if (len < 0)
         return ct_fail(reterr, ENOSPC,
                        "process mapping: %u ranks do not fit in %zu bytes",
