@@ -39,18 +39,21 @@ struct ctpmi_facts {
     const char *jobid;
     unsigned size;           /* ranks in the job */
     unsigned universe_size;  /* MPI_UNIVERSE_SIZE; 0 = size */
-    const unsigned *node_of; /* [size] node of each rank; NULL = all on `node` */
+    const unsigned *node_of; /* [size] node of a rank; NULL = all on `node` */
     unsigned node;           /* this node's number */
     const unsigned *appnum;  /* [size] MPI_APPNUM of each rank; NULL = all 0 */
-    struct ctpmi_spawn *spawn; /* the request that this job answers, or NULL:
-                                  its preput values go into the new KVS */
+    /*
+     * The request that this job answers, or NULL. Its preput values go into the
+     * new KVS, and from there to other nodes with the job's first fence.
+     */
+    struct ctpmi_spawn *spawn;
 };
 
 /* One command of a spawn request; strings live until ctpmi_spawn_done(). */
 struct ctpmi_command {
     unsigned maxprocs;
-    const char *const *argv;  /* NULL-terminated, argv[0] = what to execute */
-    const char *const *info;  /* NULL-terminated: key, value, key, value, ... */
+    const char *const *argv; /* NULL-terminated, argv[0] = what to execute */
+    const char *const *info; /* NULL-terminated: key, value, key, value, ... */
 };
 
 struct ctpmi_spawn {
@@ -60,9 +63,11 @@ struct ctpmi_spawn {
 };
 
 enum ctpmi_fault {
-    CTPMI_PROTOCOL, /* the rank broke the protocol after it was told so */
+    CTPMI_PROTOCOL, /* the rank broke the protocol after it was told so, or asks
+                       for what this server or its host cannot do */
     CTPMI_DEPARTED, /* its connection ended without finalize, or while others
-                       wait for it: they would wait for ever */
+                       wait for it; or it waits for one that has ended. They
+                       would wait for ever */
 };
 
 /* Bits for `events`, the values of poll(2)'s. */
@@ -70,17 +75,21 @@ enum { CTPMI_IN = 0x001, CTPMI_OUT = 0x004 };
 
 /*
  * What the server asks of its host. All but watch may be NULL. A callback may
- * call any function of this file but ctpmi_destroy() and ctpmi_detach().
+ * call any function of this file but ctpmi_destroy() and ctpmi_detach();
+ * ctpmi_ready() does nothing there.
  */
 struct ctpmi_callbacks {
-    /* Wait for these events on fd (0: for none any more), then ctpmi_ready(). */
+    /* Wait for these events on fd (0: no longer), then call ctpmi_ready(). */
     void (*watch)(void *ctx, struct ctpmi_client *client, int fd, int events);
 
-    /* The rank asks to end its job. NULL: as a fault. */
+    /* The rank asks to end its job; message is one line. NULL: as a fault. */
     void (*abort)(void *ctx, struct ctpmi_client *client, int exitcode,
                   const char *message);
 
-    /* End the job: text names the command and the reason. Told once a client. */
+    /*
+     * End the job: text, one line, names the command and the reason. Told once
+     * a client.
+     */
     void (*fault)(void *ctx, struct ctpmi_client *client, enum ctpmi_fault kind,
                   const char *text);
 
@@ -93,8 +102,9 @@ struct ctpmi_callbacks {
     /*
      * All members of a fence on this node have arrived and some are elsewhere:
      * exchange data with the other nodes that members[0..count-1] (NULL: all
-     * ranks) are on, then ctpmi_fence_done(). name tells concurrent fences of
-     * the same members apart. NULL: a fence beyond this node is a fault.
+     * ranks) are on, then ctpmi_fence_done() on each. name tells concurrent
+     * fences of the same members apart. name, members and data live until the
+     * callback returns. NULL: a fence beyond this node is a fault.
      */
     void (*fence)(void *ctx, struct ctpmi_job *job, struct ctpmi_fence *fence,
                   const char *name, const unsigned *members, size_t count,
@@ -104,7 +114,10 @@ struct ctpmi_callbacks {
 /* NULL when out of memory. ctx is handed to every callback. */
 struct ctpmi *ctpmi_create(const struct ctpmi_callbacks *callbacks, void *ctx);
 
-/* Close every connection and forget all; NULL is allowed. */
+/*
+ * Close every connection and forget all but spawn requests that wait for their
+ * ctpmi_spawn_done(). NULL is allowed.
+ */
 void ctpmi_destroy(struct ctpmi *server);
 
 /* NULL with *err when the facts are not sound. Lives until ctpmi_destroy(). */
@@ -122,18 +135,23 @@ enum {
 
 /*
  * Serve rank on fd, a connected stream socket that is the server's from now on.
- * NULL with *err when the rank is not of this node or is served already.
+ * NULL with *err, and fd still the caller's, when the rank is not of this node
+ * or is served already. watch is called before this returns.
  */
 struct ctpmi_client *ctpmi_attach(struct ctpmi_job *job, unsigned rank, int fd,
                                   unsigned flags, struct ctpmi_error *err);
 
 /*
  * Give the connection up: nothing more is answered, and nothing is said if
- * others wait for the rank. For a rank that was killed on purpose.
+ * others wait for the rank. For a rank that has ended, or was killed on
+ * purpose. NULL is allowed.
  */
 void ctpmi_detach(struct ctpmi_client *client);
 
-/* fd is ready (events as from watch; POLLHUP and POLLERR count as CTPMI_IN). */
+/*
+ * fd is ready (events as from watch; POLLHUP and POLLERR count as CTPMI_IN).
+ * Reads once: the loop must be level-triggered.
+ */
 void ctpmi_ready(struct ctpmi_client *client, int events);
 
 /* The variables a rank needs to find its server, "NAME=value" each. */
@@ -156,7 +174,8 @@ const char *ctpmi_client_protocol(const struct ctpmi_client *client);
 
 /*
  * Answer a spawn request: errcodes[total processes] (NULL: all 0), and child is
- * NULL when it failed. The request is gone afterwards.
+ * NULL when it failed. The request is gone afterwards. Every request that the
+ * callback took needs this, also when `by` is NULL by now.
  */
 void ctpmi_spawn_done(struct ctpmi_spawn *request, struct ctpmi_job *child,
                       const int *errcodes);

@@ -7,11 +7,11 @@
  * members elsewhere collects what the local ranks have put since the last such
  * fence, hands it to the host and is answered by ctpmi_fence_done().
  */
+#include "base/scope.h"
 #include "guest/pmi/server.h"
 
-#include <errno.h>
 #include <endian.h>
-#include <stdlib.h>
+#include <errno.h>
 
 static const char RING[] = "ring"; /* no PMI-1 group is named so */
 
@@ -36,24 +36,18 @@ static void add_tag(struct reply *reply, struct ct_span name)
         pmi_add_num(&pmi_dialect_1, &reply->out, "tag", 0);
 }
 
-static void add_thrid(struct reply *reply)
-{
-    struct ctpmi_client *client = reply->client;
-
-    if (client->dialect == &pmi_dialect_2 && client->thrid != NULL)
-        pmi_add_str(&pmi_dialect_2, &reply->out, "thrid", client->thrid);
-    free(client->thrid);
-    client->thrid = NULL;
-}
-
+/* Who has not arrived follows one that had, and was detached. */
 static void release(struct ctpmi_client *client, struct ct_span name)
 {
     bool two = client->dialect == &pmi_dialect_2;
     struct reply reply;
 
+    if (client->waiting == 0)
+        return;
+    client->waiting--;
     reply_start(&reply, client, two ? "kvs-fence-response" : "barrier_out");
     if (two)
-        add_thrid(&reply);
+        reply_thrid(&reply.out, client, WAIT_FENCE);
     pmi_add_num(client->dialect, &reply.out, "rc", 0);
     if (!two)
         add_tag(&reply, name);
@@ -125,6 +119,14 @@ static int import_entry(struct kvs *kvs, const char **data, size_t *len)
     return kvs_import(kvs, ct_span(at, key), ct_span(at + key, value), NULL);
 }
 
+static int import_all(struct kvs *kvs, const char *data, size_t len)
+{
+    while (len > 0)
+        if (import_entry(kvs, &data, &len) < 0)
+            return -1;
+    return 0;
+}
+
 static void fence_free(struct ctpmi_fence *fence)
 {
     if (fence == NULL)
@@ -167,7 +169,10 @@ static struct ctpmi_fence *fence_new(struct ctpmi_job *job, struct ct_span name,
     return fence;
 }
 
-/* The local part is complete: ask the host to exchange with the other nodes. */
+/*
+ * The local part is complete: ask the host to exchange with the other nodes.
+ * What a fence of some shows them is still new to all others.
+ */
 static int exchange(struct ctpmi_job *job, struct ct_span name,
                     const unsigned *members, size_t count,
                     struct ct_error *reterr)
@@ -176,31 +181,60 @@ static int exchange(struct ctpmi_job *job, struct ct_span name,
     struct export out = {0};
 
     if (server->callbacks.fence == NULL)
-        return ct_fail(reterr, ENOTSUP, "a fence beyond this node");
+        return ct_fail(reterr, ENOTSUP,
+                       "a fence beyond this node, of which the host does none");
     struct ctpmi_fence *fence = fence_new(job, name, members, count);
-    kvs_drain_fresh(job->kvs, export_entry, &out);
-    if (fence == NULL || out.failed) {
-        free(out.buf);
+    if (fence == NULL)
         return ct_fail_nomem(reterr);
-    }
-    server->callbacks.fence(server->ctx, job, fence, fence->name, members,
-                            count, out.buf, out.len);
+    if (members == NULL)
+        kvs_drain_fresh(job->kvs, export_entry, &out);
+    else
+        kvs_show_fresh(job->kvs, export_entry, &out);
+    if (!out.failed)
+        server->callbacks.fence(server->ctx, job, fence, fence->name, members,
+                                count, out.buf, out.len);
     free(out.buf);
-    return 0;
+    return out.failed ? ct_fail_nomem(reterr) : 0;
+}
+
+/* One that waits in this fence, or NULL. */
+static struct ctpmi_client *any_waiter(const struct ctpmi_job *job,
+                                       const struct ctpmi_fence *fence)
+{
+    const unsigned *members =
+        fence->members != NULL ? fence->members : job->local_ranks;
+    size_t count = fence->members != NULL ? fence->count : job->local_count;
+
+    for (size_t i = 0; i < count; i++) {
+        int index = job_local_index(job, members[i]);
+        if (index >= 0 && job->clients[index] != NULL)
+            return job->clients[index];
+    }
+    return NULL;
+}
+
+static void fence_unlink(struct ctpmi_fence *fence)
+{
+    struct ctpmi_fence **link = &fence->job->remote;
+
+    while (*link != fence)
+        link = &(*link)->next;
+    *link = fence->next;
 }
 
 void ctpmi_fence_done(struct ctpmi_fence *fence, const void *data, size_t len)
 {
     struct ctpmi_job *job = fence->job;
-    struct ctpmi_fence **link = &job->remote;
-    const char *at = data;
+    int rc = import_all(job->kvs, data, len);
+    struct ctpmi_client *waiter = any_waiter(job, fence);
 
-    while (len > 0 && import_entry(job->kvs, &at, &len) == 0)
-        continue;
-    while (*link != fence)
-        link = &(*link)->next;
-    *link = fence->next;
-    release_all(job, ct_span_str(fence->name), fence->members, fence->count);
+    fence_unlink(fence);
+    if (rc == 0)
+        release_all(job, ct_span_str(fence->name), fence->members,
+                    fence->count);
+    else if (waiter != NULL)
+        session_fault(waiter, CTPMI_PROTOCOL,
+                      "what other nodes put into the fence cannot be read");
     fence_free(fence);
 }
 
@@ -230,44 +264,56 @@ static size_t local_members(const struct ctpmi_job *job,
 }
 
 /* 1: this arrival was the last on the node; 0: it waits; -1: a breach. */
-static int arrive(struct ctpmi_client *client, struct ct_span name,
+static int arrive(struct call *call, enum wait wait, struct ct_span name,
                   const unsigned *indices, size_t count,
                   struct ct_error *reterr)
 {
+    struct ctpmi_client *client = call->client;
     struct ctpmi_job *job = client->job;
     unsigned self = (unsigned)job_local_index(job, client->rank);
     enum fence_state state;
     unsigned lost;
 
+    if (client->waiting == FENCES_MAX)
+        return ct_fail(reterr, EBUSY, "it waits in %d fences already",
+                       FENCES_MAX);
     if (fences_arrive(job->fences, name, indices, count, self, &state, &lost,
                       reterr) < 0)
         return -1;
-    if (state == FENCE_BROKEN)
+    if (state == FENCE_BROKEN) {
         report_lost(client, lost);
+        return 0;
+    }
+    client->waiting++;
+    call_keep_thrid(call, wait);
     return state == FENCE_COMPLETE;
 }
 
-int fence_enter(struct ctpmi_client *client, struct ct_span name,
-                const unsigned *members, size_t count, struct ct_error *reterr)
+int fence_enter(struct call *call, struct ct_span name, const unsigned *members,
+                size_t count, struct ct_error *reterr)
 {
-    struct ctpmi_job *job = client->job;
+    struct ctpmi_job *job = call->client->job;
     size_t whole = members != NULL ? count : job->size;
     size_t local = job->local_count;
     unsigned *indices = NULL;
 
-    if (members != NULL) {
+    if (members != NULL && members != job->local_ranks) {
         indices = calloc(count + 1, sizeof *indices);
         if (indices == NULL)
             return ct_fail_nomem(reterr);
         local = local_members(job, members, count, indices);
     }
-    int rc = arrive(client, name, indices, local, reterr);
+    int rc = arrive(call, WAIT_FENCE, name, indices, local, reterr);
     free(indices);
     if (rc <= 0)
         return rc;
-    if (local < whole)
-        return exchange(job, name, members, count, reterr);
-    release_all(job, name, members, count);
+    if (local == whole)
+        release_all(job, name, members, count);
+    else if (exchange(job, name, members, count, reterr) < 0) {
+        /* The others have arrived, and would wait for ever. */
+        session_fault(call->client, CTPMI_PROTOCOL, "%s", reterr->text);
+        return -1;
+    }
     return 0;
 }
 
@@ -276,8 +322,9 @@ static void ring_answer(struct ctpmi_job *job, unsigned index)
     unsigned n = job->local_count;
     struct reply reply;
 
+    job->clients[index]->waiting--;
     reply_start(&reply, job->clients[index], "ring-response");
-    add_thrid(&reply);
+    reply_thrid(&reply.out, job->clients[index], WAIT_RING);
     pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
     pmi_add_num(&pmi_dialect_2, &reply.out, "count", index);
     pmi_add_str(&pmi_dialect_2, &reply.out, "left",
@@ -294,26 +341,47 @@ static void ring_clear(struct ctpmi_client *client)
     client->ring_left = client->ring_right = NULL;
 }
 
-/* Slurm's PMIX_Ring: each rank gets its neighbours' values and its place. */
-int ring_enter(struct ctpmi_client *client, struct ct_span left,
-               struct ct_span right, struct ct_error *reterr)
+/* Not when one that had arrived has been detached: its values are lost. */
+static bool ring_is_whole(const struct ctpmi_job *job)
 {
-    struct ctpmi_job *job = client->job;
+    for (unsigned i = 0; i < job->local_count; i++)
+        if (job->clients[i] == NULL || job->clients[i]->ring_left == NULL)
+            return false;
+    return true;
+}
 
-    if (job->local_count < job->size)
-        return ct_fail(reterr, ENOTSUP, "a ring beyond this node");
-    ring_clear(client);
-    client->ring_left = ct_span_dup(left);
-    client->ring_right = ct_span_dup(right);
-    if (client->ring_left == NULL || client->ring_right == NULL)
-        return ct_fail_nomem(reterr);
-    int rc = arrive(client, ct_span_str(RING), NULL, job->local_count, reterr);
-    if (rc <= 0)
-        return rc;
+static void ring_close(struct ctpmi_job *job)
+{
+    if (!ring_is_whole(job))
+        return;
     for (unsigned i = 0; i < job->local_count; i++)
         ring_answer(job, i);
     for (unsigned i = 0; i < job->local_count; i++)
         ring_clear(job->clients[i]);
+}
+
+/* Slurm's PMIX_Ring: each rank gets its neighbours' values and its place. */
+int ring_enter(struct call *call, struct ct_span left, struct ct_span right,
+               struct ct_error *reterr)
+{
+    struct ctpmi_client *client = call->client;
+    struct ctpmi_job *job = client->job;
+    CT_AUTO_FREE char *left_copy = ct_span_dup(left);
+    CT_AUTO_FREE char *right_copy = ct_span_dup(right);
+
+    if (left_copy == NULL || right_copy == NULL)
+        return ct_fail_nomem(reterr);
+    if (job->local_count < job->size)
+        return ct_fail(reterr, ENOTSUP, "a ring beyond this node");
+    int rc = arrive(call, WAIT_RING, ct_span_str(RING), NULL, job->local_count,
+                    reterr);
+    if (rc < 0)
+        return -1;
+    ring_clear(client);
+    client->ring_left = ct_steal_ptr(&left_copy);
+    client->ring_right = ct_steal_ptr(&right_copy);
+    if (rc == 1)
+        ring_close(job);
     return 0;
 }
 
@@ -330,7 +398,7 @@ void attr_announce(struct ctpmi_job *job, struct ct_span key,
         free(client->attr_wait);
         client->attr_wait = NULL;
         reply_start(&reply, client, "info-getnodeattr-response");
-        add_thrid(&reply);
+        reply_thrid(&reply.out, client, WAIT_ATTR);
         pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
         pmi_add_str(&pmi_dialect_2, &reply.out, "found", "TRUE");
         pmi_dialect_2.add(&reply.out, "value", value);
@@ -338,20 +406,43 @@ void attr_announce(struct ctpmi_job *job, struct ct_span key,
     }
 }
 
-/* A rank that waits for an attribute nobody is left to put, or NULL. */
+/*
+ * A rank that waits for an attribute nobody is left to put, or NULL. There is
+ * hope in ranks to come, and in other threads of those that wait.
+ */
 static struct ctpmi_client *hopeless_waiter(struct ctpmi_job *job)
 {
     struct ctpmi_client *waiter = NULL;
 
+    if (job->attached < job->local_count)
+        return NULL;
     for (unsigned i = 0; i < job->local_count; i++) {
         struct ctpmi_client *client = job->clients[i];
         if (client == NULL || client->state == SESSION_GONE)
             continue;
-        if (client->attr_wait == NULL)
+        if (client->attr_wait == NULL || client->thrids[WAIT_ATTR][0] != '\0')
             return NULL;
         waiter = client;
     }
     return waiter;
+}
+
+int attr_await(struct call *call, struct ct_span key, struct ct_error *reterr)
+{
+    struct ctpmi_client *client = call->client;
+
+    if (client->attr_wait != NULL)
+        return ct_fail(reterr, EBUSY, "it waits for an attribute already");
+    client->attr_wait = ct_span_dup(key);
+    if (client->attr_wait == NULL)
+        return ct_fail_nomem(reterr);
+    call_keep_thrid(call, WAIT_ATTR);
+    if (hopeless_waiter(client->job) != NULL)
+        session_fault(client, CTPMI_DEPARTED,
+                      "waits for node attribute '%s', and no rank is left to "
+                      "put it",
+                      client->attr_wait);
+    return 0;
 }
 
 void client_departed(struct ctpmi_client *client)

@@ -3,16 +3,18 @@
  * accepts (lib/wire/wire.md): rc always, never an empty value, never a line of
  * more than 1024 bytes to a client that did not make it so itself.
  */
+#include "base/scope.h"
 #include "guest/pmi/server.h"
 
+#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum {
     ANY = SESSION_NEW | SESSION_READY | SESSION_FINALIZED,
     /* MPICH <= 4.0 reads lines of at most 1024 bytes. */
     ATTRIBUTE_MAX = 950,
     GROUP_MAX = 65536,
+    TAG_MAX = 32, /* clients send a number */
 };
 
 static void begin(struct call *call, const char *reply, long rc)
@@ -67,9 +69,7 @@ static void start_pmi1(struct call *call, long subversion)
     if (subversion > 0)
         subversion =
             subversion >= 2 || client->flags & CTPMI_CLIENT_PMI12 ? 2 : 1;
-    client->dialect = &pmi_dialect_1;
-    client->state = SESSION_READY;
-    client->spoke = true;
+    session_begin(client, &pmi_dialect_1);
     client->subversion = (uint8_t)subversion;
     call->dialect->begin(call->out, "response_to_init");
     add_num(call, "pmi_version", 1);
@@ -84,13 +84,14 @@ static int on_init(struct call *call, struct ct_error *reterr)
 
     if (pmi_msg_number(call->msg, "pmi_version", 0, 999, &version) < 0 ||
         pmi_msg_number(call->msg, "pmi_subversion", 0, 999, &subversion) < 0)
-        return ct_fail(reterr, 1, "no version");
+        return ct_fail(reterr, EPROTO, "no version");
     if (version == 2)
         start_pmi2(call);
     else if (version == 1)
         start_pmi1(call, subversion);
     else
-        return ct_fail(reterr, 1, "version %ld is neither 1 nor 2", version);
+        return ct_fail(reterr, EPROTO, "version %ld is neither 1 nor 2",
+                       version);
     return 0;
 }
 
@@ -132,17 +133,13 @@ static int on_get_my_kvsname(struct call *call, struct ct_error *reterr)
     return 0;
 }
 
-/* Flux's clients leave the name out or send any; only another job's is wrong. */
+/* Some clients leave the name out; another job's is wrong. */
 static bool own_kvs(struct call *call)
 {
     const struct ct_span *name = pmi_msg_get(call->msg, "kvsname");
 
-    return name == NULL || ct_span_is(*name, call->client->job->jobid);
-}
-
-static bool reserved(struct ct_span key)
-{
-    return key.len >= 4 && memcmp(key.ptr, "PMI_", 4) == 0;
+    return name == NULL || name->len == 0 ||
+           ct_span_is(*name, call->client->job->jobid);
 }
 
 static int on_put(struct call *call, struct ct_error *reterr)
@@ -156,7 +153,7 @@ static int on_put(struct call *call, struct ct_error *reterr)
         return -1;
     if (!own_kvs(call))
         return refuse(call, "put_result", "unknown_kvs");
-    if (reserved(key))
+    if (key_is_reserved(key))
         return refuse(call, "put_result", "reserved_key");
     if (kvs_put(job->kvs, owner, key, value, reterr) < 0)
         return -1;
@@ -212,40 +209,70 @@ static int read_ranks(struct ct_span list, unsigned size, unsigned *ret,
     return 0;
 }
 
-/* group=WORLD:tag, NODE:tag or r1,r2,...:tag; the whole text names the fence. */
+static bool is_member(const unsigned *ranks, size_t count, unsigned rank)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ranks[i] == rank)
+            return true;
+    return false;
+}
+
+/* who: "3,1,2"; group: that and the tag, which names the fence. */
+static int enter_list(struct call *call, struct ct_span group,
+                      struct ct_span who, struct ct_error *reterr)
+{
+    struct ctpmi_client *client = call->client;
+    CT_AUTO_FREE unsigned *ranks = calloc(who.len / 2 + 1, sizeof *ranks);
+    size_t count;
+
+    if (ranks == NULL)
+        return ct_fail_nomem(reterr);
+    if (read_ranks(who, client->job->size, ranks, &count) < 0)
+        return ct_fail(reterr, EPROTO, "group is no list of ranks");
+    if (!is_member(ranks, count, client->rank))
+        return ct_fail(reterr, EPROTO, "rank %u is not of its own group",
+                       client->rank);
+    return fence_enter(call, group, ranks, count, reterr);
+}
+
+static struct ct_span before_colon(struct ct_span text)
+{
+    const char *colon = memchr(text.ptr, ':', text.len);
+
+    return ct_span(text.ptr,
+                   colon != NULL ? (size_t)(colon - text.ptr) : text.len);
+}
+
+/*
+ * group: WORLD:tag, NODE:tag or r1,r2,...:tag. The whole text names the fence,
+ * and the tag goes into the answer.
+ */
 static int enter_group(struct call *call, struct ct_span group,
                        struct ct_error *reterr)
 {
     struct ctpmi_job *job = call->client->job;
-    const char *colon = memchr(group.ptr, ':', group.len);
-    struct ct_span who =
-        ct_span(group.ptr, colon ? (size_t)(colon - group.ptr) : group.len);
-    size_t count;
+    struct ct_span who = before_colon(group);
+    size_t rest = group.len - who.len; /* the colon and the tag */
 
+    if (rest == 1 || rest > 1 + TAG_MAX)
+        return ct_fail(reterr, EPROTO, "group has no sound tag");
     if (ct_span_is(who, "WORLD"))
-        return fence_enter(call->client, group, NULL, 0, reterr);
+        return fence_enter(call, group, NULL, 0, reterr);
     if (ct_span_is(who, "NODE"))
-        return fence_enter(call->client, group, job->local_ranks,
-                           job->local_count, reterr);
-    unsigned *ranks = calloc(who.len / 2 + 1, sizeof *ranks);
-    if (ranks == NULL)
-        return ct_fail_nomem(reterr);
-    int rc = read_ranks(who, job->size, ranks, &count);
-    if (rc < 0)
-        ct_fail(reterr, 1, "group is no list of ranks");
-    else
-        rc = fence_enter(call->client, group, ranks, count, reterr);
-    free(ranks);
-    return rc;
+        return fence_enter(call, group, job->local_ranks, job->local_count,
+                           reterr);
+    return enter_list(call, group, who, reterr);
 }
 
+/* WORLD:0 is how MPICH 5 says what all others say by no group at all. */
 static int on_barrier_in(struct call *call, struct ct_error *reterr)
 {
     const struct ct_span *group = pmi_msg_get(call->msg, "group");
 
-    if (group != NULL && group->len > 0)
-        return enter_group(call, *group, reterr);
-    return fence_enter(call->client, ct_span_str(""), NULL, 0, reterr);
+    if (group == NULL || group->len == 0 || ct_span_is(*group, "WORLD") ||
+        ct_span_is(*group, "WORLD:0"))
+        return fence_enter(call, ct_span_str(""), NULL, 0, reterr);
+    return enter_group(call, *group, reterr);
 }
 
 static int on_finalize(struct call *call, struct ct_error *reterr)
@@ -253,7 +280,7 @@ static int on_finalize(struct call *call, struct ct_error *reterr)
     (void)reterr;
     begin(call, "finalize_ack", 0);
     end(call);
-    call->client->state = SESSION_FINALIZED;
+    session_end(call->client);
     return 0;
 }
 
@@ -318,7 +345,7 @@ const struct pmi_command pmi1_commands[] = {
     {"get", "get_result", SESSION_READY, on_get},
     {"put", "put_result", SESSION_READY, on_put},
     {"barrier_in", "barrier_out", SESSION_READY, on_barrier_in},
-    {"init", "response_to_init", SESSION_NEW | SESSION_FINALIZED, on_init},
+    {"init", "response_to_init", ANY, on_init},
     {"get_maxes", "maxes", SESSION_READY, on_get_maxes},
     {"get_appnum", "appnum", SESSION_READY, on_get_appnum},
     {"get_universe_size", "universe_size", SESSION_READY, on_get_universe_size},

@@ -1,20 +1,18 @@
 /*
  * The commands of PMI-2, a row each. Every reply has what all clients together
- * want: booleans as TRUE and FALSE, all three keys of fullinit, a looked-up name
- * as both `value` (libpmi2, MPICH <= 4.0) and `port` (MPICH >= 4.1).
+ * want: booleans as TRUE and FALSE, all three keys of fullinit, a looked-up
+ * name as both `value` (libpmi2, MPICH <= 4.0) and `port` (MPICH >= 4.1).
  */
 #include "guest/pmi/server.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <errno.h>
 
 static void begin(struct call *call, const char *reply, long rc)
 {
-    const struct ct_span *thrid = pmi_msg_get(call->msg, "thrid");
+    const struct ct_span *thrid = call_thrid(call);
 
     call->dialect->begin(call->out, reply);
-    /* Threaded clients of old find the waiting thread by this pointer. */
-    if (thrid != NULL && thrid->len > 0)
+    if (thrid != NULL)
         call->dialect->add(call->out, "thrid", *thrid);
     pmi_add_num(call->dialect, call->out, "rc", rc);
 }
@@ -27,6 +25,15 @@ static void end(struct call *call)
 static int ack(struct call *call, const char *reply)
 {
     begin(call, reply, 0);
+    end(call);
+    return 0;
+}
+
+/* A refusal that is an answer, not a breach: the client goes on. */
+static int refuse(struct call *call, const char *reply, const char *reason)
+{
+    begin(call, reply, 1);
+    pmi_add_str(call->dialect, call->out, "errmsg", reason);
     end(call);
     return 0;
 }
@@ -56,10 +63,9 @@ static int on_fullinit(struct call *call, struct ct_error *reterr)
 
     if (pmi_msg_number(call->msg, "pmirank", 0, INT32_MAX, &rank) == 0 &&
         rank != (long)client->rank)
-        return ct_fail(reterr, 1, "pmirank is %ld, this is rank %u", rank,
+        return ct_fail(reterr, EPROTO, "pmirank is %ld, this is rank %u", rank,
                        client->rank);
-    client->state = SESSION_READY;
-    client->spoke = true;
+    session_begin(client, &pmi_dialect_2);
     begin(call, "fullinit-response", 0);
     pmi_add_num(call->dialect, call->out, "pmi-version", 2);
     pmi_add_num(call->dialect, call->out, "pmi-subversion", 0);
@@ -97,32 +103,18 @@ static int on_putnodeattr(struct call *call, struct ct_error *reterr)
     return 0;
 }
 
-static int keep_text(char **slot, struct ct_span text, struct ct_error *reterr)
-{
-    char *copy = ct_span_dup(text);
-
-    if (copy == NULL)
-        return ct_fail_nomem(reterr);
-    free(*slot);
-    *slot = copy;
-    return 0;
-}
-
 static int on_getnodeattr(struct call *call, struct ct_error *reterr)
 {
-    struct ctpmi_client *client = call->client;
     const struct ct_span *wait = pmi_msg_get(call->msg, "wait");
     struct ct_span key, value;
 
     if (call_text(call, "key", PMI_KEY_MAX, &key, reterr) < 0)
         return -1;
-    if (kvs_get(client->job->attrs, key, &value) == 0)
+    if (kvs_get(call->client->job->attrs, key, &value) == 0)
         return answer_value(call, "info-getnodeattr-response", &value);
     if (wait == NULL || !ct_span_is(*wait, "TRUE"))
         return answer_value(call, "info-getnodeattr-response", NULL);
-    if (call_keep_thrid(call, reterr) < 0)
-        return -1;
-    return keep_text(&client->attr_wait, key, reterr);
+    return attr_await(call, key, reterr);
 }
 
 static int on_getjobattr(struct call *call, struct ct_error *reterr)
@@ -141,11 +133,15 @@ static int on_getjobattr(struct call *call, struct ct_error *reterr)
 
 static int on_kvs_put(struct call *call, struct ct_error *reterr)
 {
+    struct kvs *kvs = call->client->job->kvs;
     struct ct_span key, value;
 
     if (call_text(call, "key", PMI_KEY_MAX, &key, reterr) < 0 ||
-        call_text(call, "value", PMI_VALUE_MAX, &value, reterr) < 0 ||
-        kvs_put(call->client->job->kvs, owner(call), key, value, reterr) < 0)
+        call_text(call, "value", PMI_VALUE_MAX, &value, reterr) < 0)
+        return -1;
+    if (key_is_reserved(key))
+        return refuse(call, "kvs-put-response", "reserved_key");
+    if (kvs_put(kvs, owner(call), key, value, reterr) < 0)
         return -1;
     return ack(call, "kvs-put-response");
 }
@@ -168,9 +164,7 @@ static int on_kvs_get(struct call *call, struct ct_error *reterr)
 
 static int on_kvs_fence(struct call *call, struct ct_error *reterr)
 {
-    if (call_keep_thrid(call, reterr) < 0)
-        return -1;
-    return fence_enter(call->client, ct_span_str(""), NULL, 0, reterr);
+    return fence_enter(call, ct_span_str(""), NULL, 0, reterr);
 }
 
 static int on_ring(struct call *call, struct ct_error *reterr)
@@ -178,10 +172,9 @@ static int on_ring(struct call *call, struct ct_error *reterr)
     struct ct_span left, right;
 
     if (call_text(call, "left", PMI_VALUE_MAX, &left, reterr) < 0 ||
-        call_text(call, "right", PMI_VALUE_MAX, &right, reterr) < 0 ||
-        call_keep_thrid(call, reterr) < 0)
+        call_text(call, "right", PMI_VALUE_MAX, &right, reterr) < 0)
         return -1;
-    return ring_enter(call->client, left, right, reterr);
+    return ring_enter(call, left, right, reterr);
 }
 
 static int on_publish(struct call *call, struct ct_error *reterr)
@@ -193,13 +186,10 @@ static int on_publish(struct call *call, struct ct_error *reterr)
         call_text(call, "port", PMI_VALUE_MAX, &port, reterr) < 0)
         return -1;
     if (kvs_get(names, name, &old) == 0)
-        begin(call, "name-publish-response", 1);
-    else if (kvs_put(names, 0, name, port, reterr) < 0)
-        begin(call, "name-publish-response", 1);
-    else
-        begin(call, "name-publish-response", 0);
-    end(call);
-    return 0;
+        return refuse(call, "name-publish-response", "already_published");
+    if (kvs_put(names, 0, name, port, reterr) < 0)
+        return refuse(call, "name-publish-response", "no_room");
+    return ack(call, "name-publish-response");
 }
 
 static int on_unpublish(struct call *call, struct ct_error *reterr)
@@ -208,10 +198,9 @@ static int on_unpublish(struct call *call, struct ct_error *reterr)
 
     if (call_text(call, "name", PMI_VALUE_MAX, &name, reterr) < 0)
         return -1;
-    int rc = kvs_remove(call->client->job->server->names, name);
-    begin(call, "name-unpublish-response", rc == 0 ? 0 : 1);
-    end(call);
-    return 0;
+    if (kvs_remove(call->client->job->server->names, name) < 0)
+        return refuse(call, "name-unpublish-response", "not_published");
+    return ack(call, "name-unpublish-response");
 }
 
 static int on_lookup(struct call *call, struct ct_error *reterr)
@@ -231,11 +220,17 @@ static int on_lookup(struct call *call, struct ct_error *reterr)
     return 0;
 }
 
-/* Slurm leaves these two unanswered, and its clients hang. */
+/*
+ * Slurm leaves these two unanswered, and its clients hang. MPICH <= 4.0 and
+ * libpmi2 want kvscopy, and know FALSE alone.
+ */
 static int on_connect(struct call *call, struct ct_error *reterr)
 {
     (void)reterr;
-    return ack(call, "job-connect-response");
+    begin(call, "job-connect-response", 0);
+    pmi_add_str(call->dialect, call->out, "kvscopy", "FALSE");
+    end(call);
+    return 0;
 }
 
 static int on_disconnect(struct call *call, struct ct_error *reterr)
@@ -248,7 +243,7 @@ static int on_finalize(struct call *call, struct ct_error *reterr)
 {
     (void)reterr;
     ack(call, "finalize-response");
-    call->client->state = SESSION_FINALIZED;
+    session_end(call->client);
     return 0;
 }
 

@@ -84,8 +84,9 @@ static int check_facts(const struct ctpmi_facts *facts, struct ct_error *reterr)
     for (size_t i = 0; i < len; i++)
         if (facts->jobid[i] <= ' ' || facts->jobid[i] > '~' ||
             facts->jobid[i] == ';' || facts->jobid[i] == '=')
-            return ct_fail(reterr, EINVAL, "job id '%s' has a byte that PMI "
-                           "cannot carry", facts->jobid);
+            return ct_fail(reterr, EINVAL,
+                           "job id '%s' has a byte that PMI cannot carry",
+                           facts->jobid);
     if (facts->size == 0 || facts->size > INT32_MAX)
         return ct_fail(reterr, EINVAL, "a job of %u ranks", facts->size);
     return 0;
@@ -130,17 +131,17 @@ static int copy_facts(struct ctpmi_job *job, const struct ctpmi_facts *facts)
     if (job->jobid == NULL || job->node_of == NULL || job->appnum == NULL ||
         find_local_ranks(job) < 0)
         return -1;
-    if (facts->spawn != NULL && facts->spawn->by != NULL) {
-        job->spawner = strdup(facts->spawn->by->job->jobid);
-        return job->spawner != NULL ? 0 : -1;
-    }
-    return 0;
+    if (facts->spawn == NULL)
+        return 0;
+    job->spawner = strdup(spawn_parent(facts->spawn));
+    return job->spawner != NULL ? 0 : -1;
 }
 
 static int make_tables(struct ctpmi_job *job)
 {
     char text[MAPPING_MAX + 1];
 
+    /* One owner more than ranks: the job itself, of preput values. */
     job->kvs = kvs_create(job->local_count + 1, RANK_QUOTA);
     job->attrs = kvs_create(job->local_count + 1, RANK_QUOTA);
     job->fences = fences_create(job->local_count > 0 ? job->local_count : 1);
@@ -172,8 +173,7 @@ struct ctpmi_job *ctpmi_job_create(struct ctpmi *server,
         ct_fail_nomem(&error);
         goto fail;
     }
-    if (facts->spawn != NULL &&
-        spawn_preput(facts->spawn, job->kvs, &error) < 0)
+    if (facts->spawn != NULL && spawn_preput(facts->spawn, job, &error) < 0)
         goto fail;
     job->next = server->jobs;
     server->jobs = job;
@@ -185,11 +185,13 @@ fail:
     return NULL;
 }
 
-/* local_ranks ascends: a binary search. */
+/* All ranks are here, or local_ranks ascends: a binary search. */
 int job_local_index(const struct ctpmi_job *job, unsigned rank)
 {
     unsigned low = 0, high = job->local_count;
 
+    if (job->local_count == job->size)
+        return rank < job->size ? (int)rank : -1;
     while (low < high) {
         unsigned mid = low + (high - low) / 2;
         if (job->local_ranks[mid] < rank)
@@ -211,6 +213,11 @@ const char *job_attribute(const struct ctpmi_job *job, struct ct_span key,
         return buf;
     }
     return NULL;
+}
+
+bool key_is_reserved(struct ct_span key)
+{
+    return key.len >= 4 && memcmp(key.ptr, "PMI_", 4) == 0;
 }
 
 struct ctpmi_client *ctpmi_attach(struct ctpmi_job *job, unsigned rank, int fd,
@@ -236,6 +243,7 @@ struct ctpmi_client *ctpmi_attach(struct ctpmi_job *job, unsigned rank, int fd,
     client->flags = (uint8_t)flags;
     client->state = SESSION_NEW;
     job->clients[index] = client;
+    job->attached++;
     job->server->callbacks.watch(job->server->ctx, client, fd, CTPMI_IN);
     return client;
 fail:
@@ -279,7 +287,7 @@ enum ctpmi_state ctpmi_client_state(const struct ctpmi_client *client)
 {
     if (!client->spoke)
         return CTPMI_SILENT;
-    return client->state & SESSION_FINALIZED ? CTPMI_FINALIZED : CTPMI_ACTIVE;
+    return client->finalized ? CTPMI_FINALIZED : CTPMI_ACTIVE;
 }
 
 unsigned ctpmi_client_rank(const struct ctpmi_client *client)

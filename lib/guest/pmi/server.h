@@ -16,7 +16,9 @@
 
 enum {
     RANK_QUOTA = 16 * 1024 * 1024, /* bytes of keys and values of one rank */
-    STRIKES_MAX = 3, /* protocol errors that are answered, not punished */
+    STRIKES_MAX = 3,  /* protocol errors that are answered, not punished */
+    FENCES_MAX = 256, /* that one rank waits in, a thread each */
+    THRID_SIZE = 32,  /* a pointer, printed */
     SCRATCH_SIZE = 4 * PMI_FRAME_MAX,
 };
 
@@ -29,6 +31,9 @@ enum session_state {
     SESSION_GONE = 1 << 4,      /* the connection is closed */
 };
 
+/* What an answer may wait for. */
+enum wait { WAIT_FENCE, WAIT_RING, WAIT_ATTR, WAIT_SPAWN, WAIT_KINDS };
+
 struct spawn_build;
 
 struct ctpmi_client {
@@ -39,8 +44,9 @@ struct ctpmi_client {
     uint8_t state;      /* enum session_state */
     uint8_t subversion; /* what we answered to PMI-1's init */
     uint8_t strikes;
-    bool spoke;    /* it has initialised at least once */
-    bool faulted;  /* the host has been told */
+    bool spoke;     /* it has initialised at least once */
+    bool finalized; /* and finalized since */
+    bool faulted;   /* the host has been told */
     bool watching_out;
     const struct pmi_dialect *dialect; /* NULL until the first line */
 
@@ -49,9 +55,10 @@ struct ctpmi_client {
     char *out; /* answers the socket had no room for */
     size_t out_len;
 
-    char *thrid;            /* PMI-2: of a delayed answer, echoed verbatim */
-    char *attr_wait;        /* PMI-2: node attribute it waits for */
-    char *ring_left;        /* PMI-2 ring: its values while it waits */
+    unsigned waiting; /* fences it has arrived in and not been let out of */
+    char thrids[WAIT_KINDS][THRID_SIZE]; /* PMI-2: to be echoed; or "" */
+    char *attr_wait;                     /* PMI-2: node attribute */
+    char *ring_left; /* PMI-2 ring: its values while it waits */
     char *ring_right;
     struct spawn_build *spawn; /* PMI-1: blocks so far; else under way */
 };
@@ -69,11 +76,12 @@ struct ctpmi_job {
     unsigned *node_of;
     unsigned *appnum;
     unsigned local_count;
-    unsigned *local_ranks;          /* [local_count], ascending */
-    struct ctpmi_client **clients;  /* [local_count] */
+    unsigned attached;             /* ranks ever attached */
+    unsigned *local_ranks;         /* [local_count], ascending */
+    struct ctpmi_client **clients; /* [local_count] */
     struct kvs *kvs;
-    struct kvs *attrs;     /* node attributes */
-    struct fences *fences; /* of local ranks, by local index */
+    struct kvs *attrs;          /* node attributes */
+    struct fences *fences;      /* of local ranks, by local index */
     struct ctpmi_fence *remote; /* fences that wait for other nodes */
 };
 
@@ -88,6 +96,7 @@ struct ctpmi {
     void *ctx;
     struct ctpmi_job *jobs;
     struct kvs *names; /* published */
+    bool busy;         /* in, out, msg and batch are in use */
     struct pending_batch batch;
     struct pmi_msg msg;
     char in[SCRATCH_SIZE];
@@ -123,16 +132,24 @@ int job_local_index(const struct ctpmi_job *job, unsigned rank);
 const char *job_attribute(const struct ctpmi_job *job, struct ct_span key,
                           char *buf, size_t size);
 
+bool key_is_reserved(struct ct_span key);
+
 /* session.c: answer outside of a call, at once or as the socket allows. */
 void session_send(struct ctpmi_client *client, const char *buf, size_t len);
 void session_fault(struct ctpmi_client *client, enum ctpmi_fault kind,
                    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* Begin, and end, a conversation in a dialect. */
+void session_begin(struct ctpmi_client *client,
+                   const struct pmi_dialect *dialect);
+void session_end(struct ctpmi_client *client);
+
 /* The value of a key that must be there and have 1 to max bytes. */
 int call_text(struct call *call, const char *key, size_t max,
               struct ct_span *ret, struct ct_error *reterr);
-/* A delayed answer needs the thread id that its question had (PMI-2). */
-int call_keep_thrid(struct call *call, struct ct_error *reterr);
+/* PMI-2: the thread id to be echoed, or NULL; keep it for a delayed answer. */
+const struct ct_span *call_thrid(const struct call *call);
+void call_keep_thrid(struct call *call, enum wait wait);
 /* `abort`, in the words of either dialect. */
 int call_abort(struct call *call, struct ct_error *reterr);
 
@@ -144,13 +161,18 @@ struct reply {
 };
 void reply_start(struct reply *reply, struct ctpmi_client *client,
                  const char *command);
+/* PMI-2: add the thread id kept of the question, and forget it. */
+void reply_thrid(struct pmi_out *out, struct ctpmi_client *client,
+                 enum wait wait);
 void reply_send(struct reply *reply);
 
 /* collective.c */
-int fence_enter(struct ctpmi_client *client, struct ct_span name,
-                const unsigned *members, size_t count, struct ct_error *reterr);
-int ring_enter(struct ctpmi_client *client, struct ct_span left,
-               struct ct_span right, struct ct_error *reterr);
+/* members NULL: all; the job's local_ranks: all on this node. */
+int fence_enter(struct call *call, struct ct_span name, const unsigned *members,
+                size_t count, struct ct_error *reterr);
+int ring_enter(struct call *call, struct ct_span left, struct ct_span right,
+               struct ct_error *reterr);
+int attr_await(struct call *call, struct ct_span key, struct ct_error *reterr);
 void attr_announce(struct ctpmi_job *job, struct ct_span key,
                    struct ct_span value);
 void client_departed(struct ctpmi_client *client);
@@ -160,7 +182,10 @@ void fence_free_all(struct ctpmi_job *job);
 int spawn_pmi1(struct call *call, struct ct_error *reterr);
 int spawn_pmi2(struct call *call, struct ct_error *reterr);
 void spawn_free(struct spawn_build *build);
-int spawn_preput(struct ctpmi_spawn *request, struct kvs *kvs,
+/* Id of the job that asks. */
+const char *spawn_parent(const struct ctpmi_spawn *request);
+/* Put the request's preput values into the new job. */
+int spawn_preput(struct ctpmi_spawn *request, struct ctpmi_job *job,
                  struct ct_error *reterr);
 void spawn_forget(struct ctpmi_client *client);
 

@@ -8,11 +8,11 @@
  * read from either, so it cannot make us hold more than one batch.
  *
  * The first line of every conversation is PMI-1's `cmd=init`; it decides the
- * dialect of the rest. After finalize the next line decides anew.
+ * dialect of the rest. After finalize the next line decides anew, and so does
+ * any such line later.
  */
-#include "guest/pmi/server.h"
-
 #include "base/scope.h"
+#include "guest/pmi/server.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -30,7 +30,8 @@ void session_fault(struct ctpmi_client *client, enum ctpmi_fault kind,
                    const char *fmt, ...)
 {
     struct ctpmi *server = client->job->server;
-    char text[320];
+    struct ct_error line; /* whose text is fit to be shown */
+    char text[sizeof line.text];
     va_list ap;
 
     if (client->faulted)
@@ -39,8 +40,9 @@ void session_fault(struct ctpmi_client *client, enum ctpmi_fault kind,
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    ct_fail(&line, EPROTO, "%s", text);
     if (server->callbacks.fault != NULL)
-        server->callbacks.fault(server->ctx, client, kind, text);
+        server->callbacks.fault(server->ctx, client, kind, line.text);
 }
 
 /* The client is not listened to any longer; its fd stays until detach. */
@@ -69,7 +71,10 @@ static void drop(char **bytes, size_t *len)
     *len = 0;
 }
 
-/* Bytes taken by the socket; 0 when it is full or broken (recv() will tell). */
+/*
+ * Bytes that are done with: the socket has taken them, or nobody is left to
+ * read them (recv() will tell). 0: the socket is full.
+ */
 static size_t push(struct ctpmi_client *client, const char *buf, size_t len)
 {
     ssize_t n;
@@ -77,7 +82,9 @@ static size_t push(struct ctpmi_client *client, const char *buf, size_t len)
     do
         n = send(client->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    return n > 0 ? (size_t)n : 0;
+    if (n >= 0)
+        return (size_t)n;
+    return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? 0 : len;
 }
 
 /* What was answered earlier in this batch must arrive earlier too. */
@@ -137,6 +144,16 @@ void reply_start(struct reply *reply, struct ctpmi_client *client,
     client->dialect->begin(&reply->out, command);
 }
 
+void reply_thrid(struct pmi_out *out, struct ctpmi_client *client,
+                 enum wait wait)
+{
+    char *thrid = client->thrids[wait];
+
+    if (thrid[0] != '\0')
+        pmi_add_str(&pmi_dialect_2, out, "thrid", thrid);
+    thrid[0] = '\0';
+}
+
 void reply_send(struct reply *reply)
 {
     reply->client->dialect->end(&reply->out);
@@ -152,11 +169,42 @@ static void flush_batch(struct call *call)
     session_send(call->client, call->out->buf, len);
 }
 
-/* A conversation starts, and starts anew after finalize, in PMI-1's framing. */
-static const struct pmi_dialect *dialect_of(const struct ctpmi_client *client)
+/* Or may yet turn out to: no PMI-2 message begins so. */
+static bool is_init_line(const char *buf, size_t len)
 {
-    return client->state & (SESSION_NEW | SESSION_FINALIZED) ? &pmi_dialect_1
-                                                             : client->dialect;
+    static const char start[] = "cmd=init ";
+
+    return memcmp(buf, start, len < strlen(start) ? len : strlen(start)) == 0;
+}
+
+/*
+ * The dialect of what comes next. MPICH >= 4.2 says init once a session, and
+ * finalize when it exits.
+ */
+static const struct pmi_dialect *dialect_of(const struct ctpmi_client *client,
+                                            const char *buf, size_t len)
+{
+    if (client->state & (SESSION_NEW | SESSION_FINALIZED) ||
+        is_init_line(buf, len))
+        return &pmi_dialect_1;
+    return client->dialect;
+}
+
+void session_begin(struct ctpmi_client *client,
+                   const struct pmi_dialect *dialect)
+{
+    client->dialect = dialect;
+    client->state = SESSION_READY;
+    client->spoke = true;
+    client->finalized = false;
+}
+
+void session_end(struct ctpmi_client *client)
+{
+    client->state = SESSION_FINALIZED;
+    client->finalized = true;
+    free(client->attr_wait);
+    client->attr_wait = NULL;
 }
 
 int call_text(struct call *call, const char *key, size_t max,
@@ -168,45 +216,78 @@ int call_text(struct call *call, const char *key, size_t max,
         return ct_fail(reterr, EPROTO, "%s is missing", key);
     if (value->len > max)
         return ct_fail(reterr, EPROTO, "%s is longer than %zu bytes", key, max);
+    /* No answer could carry it. */
+    if (memchr(value->ptr, '\n', value->len) != NULL)
+        return ct_fail(reterr, EPROTO, "%s has a line feed", key);
     *ret = *value;
     return 0;
 }
 
-/* Flux's clients say exit_code and error_msg, PMI-2's of old say msg alone. */
-int call_abort(struct call *call, struct ct_error *reterr)
+/*
+ * Flux's clients say error_msg, PMI-2's of old msg. PMI-1's message has blanks
+ * that nobody escapes: it is the rest of the line.
+ */
+static struct ct_span abort_message(const struct call *call)
 {
     static const char *const words[] = {"message", "msg", "error_msg", NULL};
+    const struct pmi_msg *msg = call->msg;
+    const struct ct_span *said = NULL;
+
+    for (const char *const *word = words; *word != NULL && said == NULL; word++)
+        said = pmi_msg_get(msg, *word);
+    if (said == NULL)
+        return ct_span("", 0);
+    if (call->dialect == &pmi_dialect_2)
+        return *said;
+    const struct ct_span *last = &msg->pairs[msg->count - 1].value;
+    return ct_span(said->ptr, (size_t)(last->ptr + last->len - said->ptr));
+}
+
+/* Flux's clients say exit_code, PMI-2's of old nothing. */
+static int abort_code(const struct pmi_msg *msg)
+{
+    long code = 1;
+
+    if (pmi_msg_number(msg, "exitcode", INT32_MIN, INT32_MAX, &code) < 0)
+        pmi_msg_number(msg, "exit_code", INT32_MIN, INT32_MAX, &code);
+    return (int)code;
+}
+
+int call_abort(struct call *call, struct ct_error *reterr)
+{
     struct ctpmi_client *client = call->client;
     struct ctpmi *server = client->job->server;
-    const struct ct_span *said = NULL;
-    char message[200];
-    long code;
+    struct ct_span said = abort_message(call);
+    int code = abort_code(call->msg);
+    struct ct_error line; /* whose text is fit to be shown */
 
     (void)reterr;
-    if (pmi_msg_number(call->msg, "exitcode", INT32_MIN, INT32_MAX, &code) < 0 &&
-        pmi_msg_number(call->msg, "exit_code", INT32_MIN, INT32_MAX, &code) < 0)
-        code = 1;
-    for (const char *const *word = words; *word != NULL && said == NULL; word++)
-        said = pmi_msg_get(call->msg, *word);
-    snprintf(message, sizeof message, "%.*s", said ? (int)said->len : 0,
-             said ? said->ptr : "");
+    ct_fail(&line, ECANCELED, "%.*s", (int)said.len, said.ptr);
     if (server->callbacks.abort != NULL)
-        server->callbacks.abort(server->ctx, client, (int)code, message);
+        server->callbacks.abort(server->ctx, client, code, line.text);
     else
-        session_fault(client, CTPMI_PROTOCOL, "aborted with code %ld", code);
+        session_fault(client, CTPMI_PROTOCOL, "abort with code %d", code);
     return 0;
 }
 
-int call_keep_thrid(struct call *call, struct ct_error *reterr)
+/* Threaded clients of old find the waiting thread by this pointer. */
+const struct ct_span *call_thrid(const struct call *call)
 {
     const struct ct_span *thrid = pmi_msg_get(call->msg, "thrid");
 
-    free(call->client->thrid);
-    call->client->thrid = NULL;
-    if (thrid == NULL || thrid->len == 0)
-        return 0;
-    call->client->thrid = ct_span_dup(*thrid);
-    return call->client->thrid != NULL ? 0 : ct_fail_nomem(reterr);
+    if (call->dialect != &pmi_dialect_2 || thrid == NULL || thrid->len == 0 ||
+        thrid->len >= THRID_SIZE || memchr(thrid->ptr, '\n', thrid->len))
+        return NULL;
+    return thrid;
+}
+
+void call_keep_thrid(struct call *call, enum wait wait)
+{
+    const struct ct_span *thrid = call_thrid(call);
+
+    snprintf(call->client->thrids[wait], THRID_SIZE, "%.*s",
+             thrid != NULL ? (int)thrid->len : 0,
+             thrid != NULL ? thrid->ptr : "");
 }
 
 static const struct pmi_command *find_command(const struct call *call)
@@ -219,19 +300,24 @@ static const struct pmi_command *find_command(const struct call *call)
     return row->name != NULL ? row : NULL;
 }
 
-/* PMI-1 values have no blanks, PMI-2's no semicolons. */
+/* One word of either dialect: PMI-1's have no blanks, PMI-2's no semicolons. */
+static void make_word(char *text)
+{
+    for (char *c = text; *c != '\0'; c++)
+        if (*c <= ' ' || *c > '~' || *c == ';' || *c == '=')
+            *c = '_';
+}
+
 static void reply_error(struct call *call, const char *reply, const char *text)
 {
     bool two = call->dialect == &pmi_dialect_2;
+    const struct ct_span *thrid = call_thrid(call);
     char safe[160];
 
     snprintf(safe, sizeof safe, "%s", text);
-    for (char *c = safe; *c != '\0'; c++)
-        if (*c <= ' ' || *c > '~' || *c == ';' || *c == '=')
-            *c = '_';
+    make_word(safe);
     call->dialect->begin(call->out, reply);
-    const struct ct_span *thrid = two ? pmi_msg_get(call->msg, "thrid") : NULL;
-    if (thrid != NULL && thrid->len > 0)
+    if (thrid != NULL)
         call->dialect->add(call->out, "thrid", *thrid);
     pmi_add_num(call->dialect, call->out, "rc", two ? 1 : -1);
     pmi_add_str(call->dialect, call->out, two ? "errmsg" : "msg", safe);
@@ -262,7 +348,15 @@ static void answer_unknown(struct call *call)
     snprintf(reply, sizeof reply,
              call->dialect == &pmi_dialect_2 ? "%.*s-response" : "%.*s_result",
              shown, call->msg->command.ptr);
+    make_word(reply);
     reply_error(call, reply, "unknown command");
+}
+
+/* Nobody is left without an answer because of what another dialect has put. */
+static void answer_refused(struct call *call, const char *reply)
+{
+    call->out->refused = false;
+    reply_error(call, reply, "this dialect cannot carry the value");
 }
 
 static void run_command(struct call *call)
@@ -278,13 +372,15 @@ static void run_command(struct call *call)
                                                     : "not initialised");
     else if (row->handle(call, &error) < 0)
         strike(call, row->reply, error.text);
+    else if (call->out->refused)
+        answer_refused(call, row->reply);
 }
 
 static void handle_frame(struct ctpmi_client *client, struct pmi_out *out,
                          const char *frame, size_t len)
 {
     struct pmi_msg *msg = &client->job->server->msg;
-    const struct pmi_dialect *dialect = dialect_of(client);
+    const struct pmi_dialect *dialect = dialect_of(client, frame, len);
     struct call call = {
         .client = client, .msg = msg, .out = out, .dialect = dialect};
     struct ct_error error;
@@ -316,8 +412,10 @@ static void consume(struct ctpmi_client *client, const char *buf, size_t len)
     struct pmi_out out = {.buf = server->out, .size = sizeof server->out};
     size_t done = 0;
 
-    while (done < len && client->state != SESSION_GONE && client->out_len == 0) {
-        const struct pmi_dialect *dialect = dialect_of(client);
+    while (done < len && client->state != SESSION_GONE &&
+           client->out_len == 0) {
+        const struct pmi_dialect *dialect =
+            dialect_of(client, buf + done, len - done);
         ssize_t n = dialect->frame(buf + done, len - done);
 
         if (n == 0)
@@ -366,24 +464,31 @@ static void read_some(struct ctpmi_client *client)
         closed(client);
 }
 
+/* It has sent more before its answers were read. */
+static void consume_kept(struct ctpmi_client *client)
+{
+    char *in = client->job->server->in;
+    size_t len = client->in_len;
+
+    memcpy(in, client->in, len);
+    consume(client, in, len);
+}
+
 void ctpmi_ready(struct ctpmi_client *client, int events)
 {
     struct ctpmi *server = client->job->server;
 
-    if (client->state == SESSION_GONE)
+    if (client->state == SESSION_GONE || server->busy)
         return;
+    server->busy = true;
     if (client->out_len > 0) {
         flush_pending(client);
-        if (client->out_len > 0 || client->in_len == 0)
-            return;
-        /* It had sent more before its answers were read. */
-        size_t len = client->in_len;
-        memcpy(server->in, client->in, len);
-        consume(client, server->in, len);
-        return;
-    }
-    if (events & ~CTPMI_OUT)
+        if (client->out_len == 0 && client->in_len > 0)
+            consume_kept(client);
+    } else if (events & ~CTPMI_OUT) {
         read_some(client);
+    }
+    server->busy = false;
 }
 
 void ctpmi_detach(struct ctpmi_client *client)
@@ -400,7 +505,6 @@ void ctpmi_detach(struct ctpmi_client *client)
     spawn_forget(client);
     drop(&client->in, &client->in_len);
     drop(&client->out, &client->out_len);
-    free(client->thrid);
     free(client->attr_wait);
     free(client->ring_left);
     free(client->ring_right);

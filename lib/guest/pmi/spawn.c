@@ -6,9 +6,9 @@
  * repeats the preput values in each block, >= 4.1 sends them in the first only.
  * PMI-2 sends one message in which order tells what belongs to which command.
  */
-#include "guest/pmi/server.h"
-
+#include "base/scope.h"
 #include "base/strv.h"
+#include "guest/pmi/server.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +17,9 @@
 enum {
     COMMANDS_MAX = 1024,
     PROCS_MAX = 65536,
+    BYTES_MAX = 16 * 1024 * 1024, /* of the words of one request */
+    WORD_COST = 32,               /* and what each of them takes besides */
+    ERRCODES_MAX = 960,           /* bytes; MPICH <= 4.0 reads lines of 1024 */
 };
 
 struct spawn_command {
@@ -32,7 +35,11 @@ struct spawn_build {
     unsigned count;
     unsigned procs;
     struct strv preput; /* key, value, ... */
-    bool under_way;     /* the host has it */
+    size_t bytes;
+    bool escaped;          /* ';' is written ";;" */
+    bool under_way;        /* the host has it */
+    struct ct_error error; /* PMI-1: of a block before the last, if code != 0 */
+    const char *parent;    /* id of the job that asks */
 };
 
 void spawn_free(struct spawn_build *build)
@@ -62,8 +69,8 @@ void spawn_forget(struct ctpmi_client *client)
 
 static struct spawn_command *add_command(struct spawn_build *build)
 {
-    struct spawn_command *grown = realloc(
-        build->commands, (build->count + 1) * sizeof *build->commands);
+    struct spawn_command *grown =
+        realloc(build->commands, (build->count + 1) * sizeof *build->commands);
 
     if (grown == NULL)
         return NULL;
@@ -72,13 +79,32 @@ static struct spawn_command *add_command(struct spawn_build *build)
     return &grown[build->count++];
 }
 
-static int add_text(struct strv *list, struct ct_span text)
+static void unescape(char *text)
 {
-    char *copy = ct_span_dup(text);
-    int rc = copy != NULL ? strv_add(list, copy) : -1;
+    char *to = text;
 
-    free(copy);
-    return rc;
+    for (const char *from = text; *from != '\0'; from++) {
+        *to++ = *from;
+        if (from[0] == ';' && from[1] == ';')
+            from++;
+    }
+    *to = '\0';
+}
+
+/* Preput values stay as they came: their reader is of the writer's kind. */
+static int add_text(struct spawn_build *build, struct strv *list,
+                    struct ct_span text, struct ct_error *reterr)
+{
+    CT_AUTO_FREE char *copy = ct_span_dup(text);
+
+    if (copy == NULL)
+        return ct_fail_nomem(reterr);
+    build->bytes += text.len + WORD_COST;
+    if (build->bytes > BYTES_MAX)
+        return ct_fail(reterr, E2BIG, "spawn of more than %d bytes", BYTES_MAX);
+    if (build->escaped && list != &build->preput)
+        unescape(copy);
+    return strv_add(list, copy) == 0 ? 0 : ct_fail_nomem(reterr);
 }
 
 /* "arg12" with prefix "arg": a numbered key. */
@@ -92,36 +118,73 @@ static bool numbered(struct ct_span key, const char *prefix)
                           &number) == 0;
 }
 
-/* Which list a numbered key goes to, in the words of both dialects. */
-static struct strv *list_for(struct spawn_build *build,
-                             struct spawn_command *command, struct ct_span key)
-{
-    static const char *const preput[] = {"preput_key_", "preput_val_", "ppkey",
-                                         "ppval", NULL};
-    static const char *const argv[] = {"arg", "argv", NULL};
-    static const char *const info[] = {"info_key_", "info_val_", "infokey",
-                                       "infoval", NULL};
+/* Numbered keys of both dialects, the list each goes to, and as what. */
+static const struct row {
+    const char *prefix;
+    enum { ARGV, INFO, PREPUT } list;
+    enum { WORD, KEY, VALUE } part;
+} rows[] = {
+    {"arg", ARGV, WORD},
+    {"argv", ARGV, WORD},
+    {"info_key_", INFO, KEY},
+    {"info_val_", INFO, VALUE},
+    {"infokey", INFO, KEY},
+    {"infoval", INFO, VALUE},
+    {"preput_key_", PREPUT, KEY},
+    {"preput_val_", PREPUT, VALUE},
+    {"ppkey", PREPUT, KEY},
+    {"ppval", PREPUT, VALUE},
+    {.prefix = NULL},
+};
 
-    for (const char *const *word = preput; *word != NULL; word++)
-        if (numbered(key, *word))
-            return &build->preput;
-    for (const char *const *word = argv; command && *word != NULL; word++)
-        if (numbered(key, *word))
-            return &command->argv;
-    for (const char *const *word = info; command && *word != NULL; word++)
-        if (numbered(key, *word))
-            return &command->info;
-    return NULL;
+static const struct row *find_row(struct ct_span key)
+{
+    const struct row *row = rows;
+
+    while (row->prefix != NULL && !numbered(key, row->prefix))
+        row++;
+    return row->prefix != NULL ? row : NULL;
+}
+
+static struct strv *list_of(struct spawn_build *build,
+                            struct spawn_command *command,
+                            const struct row *row)
+{
+    if (row->list == PREPUT)
+        return &build->preput;
+    if (command == NULL)
+        return NULL;
+    return row->list == ARGV ? &command->argv : &command->info;
+}
+
+static int lone_key(struct ct_error *reterr)
+{
+    return ct_fail(reterr, EPROTO, "spawn with a key without a value");
 }
 
 static int add_pair(struct spawn_build *build, struct spawn_command *command,
                     const struct pmi_pair *pair, struct ct_error *reterr)
 {
-    struct strv *list = list_for(build, command, pair->key);
+    const struct row *row = find_row(pair->key);
+    struct strv *list = row != NULL ? list_of(build, command, row) : NULL;
 
-    if (list != NULL && add_text(list, pair->value) < 0)
-        return ct_fail_nomem(reterr);
-    return 0;
+    if (list == NULL)
+        return 0;
+    if (row->part == KEY && list->count % 2 == 1)
+        return lone_key(reterr);
+    if (row->part == VALUE && list->count % 2 == 0)
+        return ct_fail(reterr, EPROTO, "spawn with a value without a key");
+    return add_text(build, list, pair->value, reterr);
+}
+
+/* Hosts read the lists two by two. */
+static int check_pairs(const struct spawn_build *build, struct ct_error *reterr)
+{
+    bool lone = build->preput.count % 2 == 1;
+
+    for (unsigned i = 0; i < build->count; i++)
+        lone = lone || build->commands[i].info.count % 2 == 1;
+    return lone ? lone_key(reterr) : 0;
 }
 
 static int set_maxprocs(struct spawn_build *build,
@@ -130,6 +193,8 @@ static int set_maxprocs(struct spawn_build *build,
 {
     long n;
 
+    if (command->maxprocs != 0)
+        return ct_fail(reterr, EPROTO, "spawn with maxprocs given twice");
     if (ct_span_number(text, 1, PROCS_MAX, &n) < 0 ||
         build->procs + (unsigned)n > PROCS_MAX)
         return ct_fail(reterr, EPROTO, "spawn of '%.*s' processes",
@@ -168,16 +233,26 @@ static char *errcode_list(const struct spawn_build *build, bool ok,
     return text;
 }
 
-static void answer_pmi1(struct ctpmi_client *client, struct pmi_out *out,
-                        bool ok, const char *errcodes)
+static void write_pmi1(struct pmi_out *out, bool ok, const char *errcodes)
 {
     const struct pmi_dialect *dialect = &pmi_dialect_1;
 
-    (void)client;
     dialect->begin(out, "spawn_result");
     pmi_add_num(dialect, out, "rc", ok ? 0 : -1);
-    pmi_add_str(dialect, out, "errcodes", errcodes);
+    if (errcodes != NULL)
+        pmi_add_str(dialect, out, "errcodes", errcodes);
     dialect->end(out);
+}
+
+/* A list too long for a line may lack when it says no more than rc does. */
+static void answer_pmi1(struct pmi_out *out, bool ok, const char *errcodes)
+{
+    bool wanted = strlen(errcodes) <= ERRCODES_MAX ||
+                  (ok && strpbrk(errcodes, "123456789") != NULL);
+
+    write_pmi1(out, ok, wanted ? errcodes : NULL);
+    if (out->refused)
+        write_pmi1(out, false, NULL);
 }
 
 static void answer_pmi2(struct ctpmi_client *client, struct pmi_out *out,
@@ -186,8 +261,7 @@ static void answer_pmi2(struct ctpmi_client *client, struct pmi_out *out,
     const struct pmi_dialect *dialect = &pmi_dialect_2;
 
     dialect->begin(out, "spawn-response");
-    if (client->thrid != NULL)
-        pmi_add_str(dialect, out, "thrid", client->thrid);
+    reply_thrid(out, client, WAIT_SPAWN);
     pmi_add_num(dialect, out, "rc", child != NULL ? 0 : 1);
     if (child != NULL)
         pmi_add_str(dialect, out, "jobid", child->jobid);
@@ -210,7 +284,7 @@ static void answer(struct spawn_build *build, struct ctpmi_job *child,
     else if (client->dialect == &pmi_dialect_2)
         answer_pmi2(client, &out, child);
     else
-        answer_pmi1(client, &out, child != NULL, list);
+        answer_pmi1(&out, child != NULL, list);
     session_send(client, out.buf, out.len);
     free(out.buf);
     free(list);
@@ -222,8 +296,8 @@ void ctpmi_spawn_done(struct ctpmi_spawn *request, struct ctpmi_job *child,
     struct spawn_build *build = (struct spawn_build *)request;
 
     if (request->by != NULL) {
-        answer(build, child, errcodes);
         request->by->spawn = NULL;
+        answer(build, child, errcodes);
     }
     spawn_free(build);
 }
@@ -234,6 +308,8 @@ static int submit(struct ctpmi_client *client, struct ct_error *reterr)
     struct ctpmi *server = client->job->server;
     struct spawn_build *build = client->spawn;
 
+    if (check_pairs(build, reterr) < 0)
+        return -1;
     if (make_views(build) < 0)
         return ct_fail_nomem(reterr);
     build->request.by = client;
@@ -245,8 +321,10 @@ static int submit(struct ctpmi_client *client, struct ct_error *reterr)
 }
 
 static int read_block(struct spawn_build *build, const struct pmi_msg *msg,
-                      struct ct_error *reterr)
+                      unsigned number, struct ct_error *reterr)
 {
+    if (number != build->count + 1)
+        return ct_fail(reterr, EPROTO, "spawn blocks out of order");
     const struct ct_span *name = pmi_msg_get(msg, "execname");
     const struct ct_span *procs = pmi_msg_get(msg, "nprocs");
     struct spawn_command *command = add_command(build);
@@ -255,9 +333,8 @@ static int read_block(struct spawn_build *build, const struct pmi_msg *msg,
         return ct_fail_nomem(reterr);
     if (name == NULL || name->len == 0 || procs == NULL)
         return ct_fail(reterr, EPROTO, "spawn without execname or nprocs");
-    if (add_text(&command->argv, *name) < 0)
-        return ct_fail_nomem(reterr);
-    if (set_maxprocs(build, command, *procs, reterr) < 0)
+    if (add_text(build, &command->argv, *name, reterr) < 0 ||
+        set_maxprocs(build, command, *procs, reterr) < 0)
         return -1;
     for (size_t i = 0; i < msg->count; i++)
         if (add_pair(build, command, &msg->pairs[i], reterr) < 0)
@@ -271,7 +348,10 @@ static int start_build(struct ctpmi_client *client, struct ct_error *reterr)
         return ct_fail(reterr, EPROTO, "a spawn is under way already");
     if (client->spawn == NULL)
         client->spawn = calloc(1, sizeof *client->spawn);
-    return client->spawn != NULL ? 0 : ct_fail_nomem(reterr);
+    if (client->spawn == NULL)
+        return ct_fail_nomem(reterr);
+    client->spawn->parent = client->job->jobid;
+    return 0;
 }
 
 static int fail_build(struct ctpmi_client *client)
@@ -281,6 +361,7 @@ static int fail_build(struct ctpmi_client *client)
     return -1;
 }
 
+/* However many blocks, one answer: to the last, and for the first bad one. */
 int spawn_pmi1(struct call *call, struct ct_error *reterr)
 {
     struct ctpmi_client *client = call->client;
@@ -289,15 +370,19 @@ int spawn_pmi1(struct call *call, struct ct_error *reterr)
     if (start_build(client, reterr) < 0)
         return -1;
     if (pmi_msg_number(call->msg, "totspawns", 1, COMMANDS_MAX, &total) < 0 ||
-        pmi_msg_number(call->msg, "spawnssofar", 1, total, &sofar) < 0 ||
-        (unsigned)sofar != client->spawn->count + 1) {
+        pmi_msg_number(call->msg, "spawnssofar", 1, total, &sofar) < 0) {
         ct_fail(reterr, EPROTO, "spawn blocks out of order");
         return fail_build(client);
     }
-    if (read_block(client->spawn, call->msg, reterr) < 0)
-        return fail_build(client);
+    struct ct_error *error = &client->spawn->error;
+    if (error->code == 0)
+        read_block(client->spawn, call->msg, (unsigned)sofar, error);
     if (sofar < total)
         return 0;
+    if (error->code != 0) {
+        *reterr = *error;
+        return fail_build(client);
+    }
     return submit(client, reterr) < 0 ? fail_build(client) : 0;
 }
 
@@ -310,10 +395,12 @@ static int read_pmi2_pair(struct spawn_build *build,
     if (ct_span_is(pair->key, "subcmd")) {
         if (build->count == COMMANDS_MAX)
             return ct_fail(reterr, EPROTO, "spawn of too many commands");
+        if (pair->value.len == 0)
+            return ct_fail(reterr, EPROTO, "spawn without a command");
         command = add_command(build);
-        if (command == NULL || add_text(&command->argv, pair->value) < 0)
+        if (command == NULL)
             return ct_fail_nomem(reterr);
-        return 0;
+        return add_text(build, &command->argv, pair->value, reterr);
     }
     if (ct_span_is(pair->key, "maxprocs") && command != NULL)
         return set_maxprocs(build, command, pair->value, reterr);
@@ -340,21 +427,27 @@ int spawn_pmi2(struct call *call, struct ct_error *reterr)
 
     if (start_build(client, reterr) < 0)
         return -1;
-    if (read_pmi2(client->spawn, call->msg, reterr) < 0 ||
-        call_keep_thrid(call, reterr) < 0)
+    client->spawn->escaped = true;
+    if (read_pmi2(client->spawn, call->msg, reterr) < 0)
         return fail_build(client);
+    call_keep_thrid(call, WAIT_SPAWN);
     return submit(client, reterr) < 0 ? fail_build(client) : 0;
 }
 
-/* Key and value follow each other in both dialects. */
-int spawn_preput(struct ctpmi_spawn *request, struct kvs *kvs,
+const char *spawn_parent(const struct ctpmi_spawn *request)
+{
+    return ((const struct spawn_build *)request)->parent;
+}
+
+/* Put, not imported: the first fence takes them to the job's other nodes. */
+int spawn_preput(struct ctpmi_spawn *request, struct ctpmi_job *job,
                  struct ct_error *reterr)
 {
-    struct spawn_build *build = (struct spawn_build *)request;
+    const struct strv *list = &((struct spawn_build *)request)->preput;
 
-    for (size_t i = 0; i + 1 < build->preput.count; i += 2)
-        if (kvs_import(kvs, ct_span_str(build->preput.items[i]),
-                    ct_span_str(build->preput.items[i + 1]), reterr) < 0)
+    for (size_t i = 0; i < list->count; i += 2)
+        if (kvs_put(job->kvs, job->local_count, ct_span_str(list->items[i]),
+                    ct_span_str(list->items[i + 1]), reterr) < 0)
             return -1;
     return 0;
 }
