@@ -155,7 +155,10 @@ static const char *const words[] = {
     [BIND_SOCKET] = "socket",
 };
 
-/* Only what is asked about below: reading the rest costs time. */
+/*
+ * Only what is asked about below: reading the rest costs time. And groups: the
+ * CPUs of a NUMA node that is a part of a socket are else those of the socket.
+ */
 static int load_topology(struct machine *m)
 {
     if (hwloc_topology_init(&m->topology) < 0) {
@@ -168,6 +171,8 @@ static int load_topology(struct machine *m)
                                    HWLOC_TYPE_FILTER_KEEP_ALL);
     hwloc_topology_set_type_filter(m->topology, HWLOC_OBJ_CORE,
                                    HWLOC_TYPE_FILTER_KEEP_ALL);
+    hwloc_topology_set_type_filter(m->topology, HWLOC_OBJ_GROUP,
+                                   HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
     return hwloc_topology_load(m->topology);
 }
 

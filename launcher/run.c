@@ -179,6 +179,14 @@ static void terminate(struct run *run, const struct signalfd_siginfo *info)
         agent_end(run->agent, signal);
 }
 
+/* Ranks are asked by SIGTERM: UCX takes SIGHUP for a debugger's wish. */
+static void hang_up(struct run *run, const struct signalfd_siginfo *info)
+{
+    run->asked = SIGTERM;
+    decide(run, EXIT_SIGNAL + (int)info->ssi_signo);
+    agent_end(run->agent, SIGTERM);
+}
+
 /*
  * Once asks, twice kills. A single rank at the terminal has been asked already
  * and may go on: a shell does.
@@ -224,7 +232,7 @@ static const struct signal_row {
     int signal;
     void (*handle)(struct run *run, const struct signalfd_siginfo *info);
 } signal_rows[] = {
-    {SIGINT, interrupt},  {SIGTERM, terminate}, {SIGHUP, terminate},
+    {SIGINT, interrupt},  {SIGTERM, terminate}, {SIGHUP, hang_up},
     {SIGQUIT, terminate}, {SIGTSTP, stop},      {SIGCONT, resume},
     {SIGUSR1, forward},   {SIGUSR2, forward},
 };

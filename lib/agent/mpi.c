@@ -63,13 +63,25 @@ static bool better(const struct search *search, const struct mpi_row *row)
     return row != NULL && (search->row == NULL || row < search->row);
 }
 
+/*
+ * From 4.1 on the string may be hidden, as in Debian's builds; 5.0 has the
+ * functions of the MPI-5 ABI.
+ */
+static void read_mpich_version(int fd, const char *symbol, char *ret,
+                               size_t size)
+{
+    if (elf_read_string_symbol(fd, symbol, ret, size, NULL) < 0 &&
+        elf_has_function(fd, "MPI_Abi_get_version"))
+        snprintf(ret, size, "5.x");
+}
+
 static void read_version(int fd, const struct mpi_row *row,
                          struct mpi_info *info)
 {
     char version[40] = "";
 
     if (fd >= 0 && row->version != NULL)
-        elf_read_string_symbol(fd, row->version, version, sizeof version, NULL);
+        read_mpich_version(fd, row->version, version, sizeof version);
     snprintf(info->name, sizeof info->name, "%s%s%s", row->name,
              version[0] != '\0' ? " " : "", version);
     if (sscanf(version, "%u.", &info->major) != 1)

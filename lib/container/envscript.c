@@ -95,13 +95,18 @@ static int restore_shell_names(struct strv *now, const struct strv *before)
     return 0;
 }
 
-static int reap(pid_t pid)
+/*
+ * It may be any program, so it is not waited for without being killed. What has
+ * exited keeps its status, which is told as a shell tells it.
+ */
+static int end(pid_t pid)
 {
     int status = 0;
 
+    kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    return status;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /* Is there anything on fd, or its end, before owner hangs up? */
@@ -129,13 +134,28 @@ static pid_t start_shell(const struct rank_common *common,
     return rank_start(&start, reterr);
 }
 
+/* What the scripts have left, from the shell that says that it is there. */
+static int hear(pid_t pid, int out, int owner, struct strv *ret,
+                struct ct_error *reterr)
+{
+    char byte;
+    bool answered = wait_for(out, owner) && read(out, &byte, 1) == 1;
+    int rc = answered ? read_environment(pid, ret, reterr) : -1;
+    int status = end(pid);
+
+    if (!answered)
+        return ct_fail(reterr, EPROTO,
+                       "the image's scripts in %s ended the shell (status %d)",
+                       dir, status);
+    return rc;
+}
+
 int envscript_run(const struct rank_common *common, const struct plan *plan,
                   int null, int owner, struct strv *env,
                   struct ct_error *reterr)
 {
-    int in[2], out[2], rc = -1, status;
+    int in[2], out[2], rc;
     struct strv left = {0};
-    char byte;
     pid_t pid;
 
     if (access(dir, F_OK) < 0)
@@ -153,16 +173,7 @@ int envscript_run(const struct rank_common *common, const struct plan *plan,
     close(out[1]);
     if (pid < 0)
         return ct_fail_in(reterr, "the image has %s", dir);
-    if (!wait_for(out_end, owner))
-        kill(pid, SIGKILL);
-    else if (read(out_end, &byte, 1) == 1)
-        rc = read_environment(pid, &left, reterr);
-    ct_close(&in_end);
-    status = reap(pid);
-    if (rc < 0 && status != 0)
-        ct_fail(reterr, EPROTO, "the image's scripts in %s failed (status %d)",
-                dir, WIFEXITED(status) ? WEXITSTATUS(status)
-                                       : 128 + WTERMSIG(status));
+    rc = hear(pid, out_end, owner, &left, reterr);
     if (rc == 0 && restore_shell_names(&left, env) < 0)
         rc = ct_fail_nomem(reterr);
     if (rc < 0) {

@@ -14,16 +14,117 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* This one defines PACKAGE_NAME and FUSE_USE_VERSION: it goes last. */
 #include <squashfuse/ll.h>
 
+/* An image does not change: what the kernel was told holds for ever. */
+static const double for_ever = 1e9;
+
+/*
+ * All files are the user's, as with Apptainer: the ids of the image are not
+ * mapped in an ordinary user's namespace, and what belongs to none of its ids
+ * cannot be changed under --writable-tmpfs.
+ */
+static sqfs_err read_owner(sqfs *fs, const sqfs_inode *inode, struct stat *st)
+{
+    sqfs_err err;
+
+    st->st_uid = geteuid();
+    st->st_gid = getegid();
+    if (st->st_uid != 0)
+        return SQFS_OK;
+    err = sqfs_id_get(fs, inode->base.uid, &st->st_uid);
+    return err == SQFS_OK ? sqfs_id_get(fs, inode->base.guid, &st->st_gid)
+                          : err;
+}
+
+static sqfs_err read_stat(sqfs *fs, const sqfs_inode *inode, struct stat *st)
+{
+    memset(st, 0, sizeof *st);
+    st->st_mode = inode->base.mode | sqfs_mode(inode->base.inode_type);
+    st->st_nlink = (nlink_t)inode->nlink;
+    st->st_mtime = st->st_ctime = st->st_atime = inode->base.mtime;
+    if (S_ISREG(st->st_mode))
+        st->st_size = (off_t)inode->xtra.reg.file_size;
+    else if (S_ISDIR(st->st_mode))
+        st->st_size = inode->xtra.dir.dir_size;
+    else if (S_ISLNK(st->st_mode))
+        st->st_size = (off_t)inode->xtra.symlink_size;
+    else
+        st->st_rdev = makedev((unsigned)inode->xtra.dev.major,
+                              (unsigned)inode->xtra.dev.minor);
+    st->st_blksize = (blksize_t)fs->sb.block_size;
+    st->st_blocks = (st->st_size + 511) / 512;
+    return read_owner(fs, inode, st);
+}
+
+static void on_getattr(fuse_req_t req, fuse_ino_t ino,
+                       struct fuse_file_info *fi)
+{
+    sqfs_ll_i at;
+    struct stat st;
+
+    (void)fi;
+    if (sqfs_ll_iget(req, &at, ino) != SQFS_OK)
+        return; /* it has replied */
+    if (read_stat(&at.ll->fs, &at.inode, &st) != SQFS_OK) {
+        fuse_reply_err(req, EIO);
+        return;
+    }
+    st.st_ino = ino;
+    fuse_reply_attr(req, &st, for_ever);
+}
+
+/* 0 when there is no such name: that is remembered, too. */
+static sqfs_err find_entry(sqfs_ll *ll, sqfs_inode *dir, const char *name,
+                           struct fuse_entry_param *ret)
+{
+    sqfs_name buf;
+    sqfs_dir_entry entry;
+    sqfs_inode inode;
+    bool found = false;
+    sqfs_err err;
+
+    memset(ret, 0, sizeof *ret);
+    ret->entry_timeout = ret->attr_timeout = for_ever;
+    sqfs_dentry_init(&entry, buf);
+    err = sqfs_dir_lookup(&ll->fs, dir, name, strlen(name), &entry, &found);
+    if (err != SQFS_OK || !found)
+        return err;
+    err = sqfs_inode_get(&ll->fs, &inode, sqfs_dentry_inode(&entry));
+    if (err == SQFS_OK)
+        err = read_stat(&ll->fs, &inode, &ret->attr);
+    if (err != SQFS_OK)
+        return err;
+    ret->ino = ll->ino_register(ll, &entry);
+    ret->attr.st_ino = ret->ino;
+    return ret->ino != SQFS_FUSE_INODE_NONE ? SQFS_OK : SQFS_ERR;
+}
+
+static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct fuse_entry_param entry;
+    sqfs_ll_i at;
+
+    if (sqfs_ll_iget(req, &at, parent) != SQFS_OK)
+        return;
+    if (!S_ISDIR(at.inode.base.mode | sqfs_mode(at.inode.base.inode_type)))
+        fuse_reply_err(req, ENOTDIR);
+    else if (find_entry(at.ll, &at.inode, name, &entry) != SQFS_OK)
+        fuse_reply_err(req, EIO);
+    else
+        fuse_reply_entry(req, &entry);
+}
+
 static const struct fuse_lowlevel_ops operations = {
-    .getattr = sqfs_ll_op_getattr,
+    .getattr = on_getattr,
     .opendir = sqfs_ll_op_opendir,
     .releasedir = sqfs_ll_op_releasedir,
     .readdir = sqfs_ll_op_readdir,
-    .lookup = sqfs_ll_op_lookup,
+    .lookup = on_lookup,
     .open = sqfs_ll_op_open,
     .create = sqfs_ll_op_create,
     .release = sqfs_ll_op_release,

@@ -6,6 +6,7 @@
 #ifndef CT_CONTAINER_KERNEL_H
 #define CT_CONTAINER_KERNEL_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -101,7 +102,8 @@ static inline int kernel_fsmount(int fsfd, unsigned attributes)
 
 /*
  * Open path with dirfd as its "/": symbolic links and ".." stay inside, links
- * that are no links of the file system (/proc/PID/root) are refused.
+ * that are no links of the file system (/proc/PID/root) are refused. A ".." is
+ * not sure, EAGAIN, when somebody renames or mounts anything meanwhile.
  */
 static inline int kernel_open_in_root(int dirfd, const char *path, int flags)
 {
@@ -109,8 +111,14 @@ static inline int kernel_open_in_root(int dirfd, const char *path, int flags)
         .flags = (uint64_t)(flags | O_CLOEXEC),
         .resolve = KERNEL_RESOLVE_IN_ROOT | KERNEL_RESOLVE_NO_MAGICLINKS,
     };
+    long fd;
 
-    return (int)syscall(KERNEL_NR_OPENAT2, dirfd, path, &how, sizeof how);
+    for (int tries = 0; tries < 100; tries++) {
+        fd = syscall(KERNEL_NR_OPENAT2, dirfd, path, &how, sizeof how);
+        if (fd >= 0 || errno != EAGAIN)
+            break;
+    }
+    return (int)fd;
 }
 
 /* Linux 5.9; what is closed stays closed where the kernel is older. */

@@ -40,6 +40,41 @@ static const char *const system_dirs[] = {
     "/home", "/root", "/srv",  NULL,
 };
 
+/*
+ * An absolute path without "." and "..", to free(). As the target of a mount
+ * "/a/../b" is "/b" whatever "/a" is: what has to be made there must be made in
+ * the image.
+ */
+static char *clean(const char *path)
+{
+    char *made = malloc(strlen(path) + 2);
+    size_t len = 0, part;
+
+    if (made == NULL)
+        return NULL;
+    for (; *path != '\0'; path += part) {
+        path += strspn(path, "/");
+        part = strcspn(path, "/");
+        if (part == 2 && path[0] == '.' && path[1] == '.') {
+            while (len > 0 && made[--len] != '/')
+                ;
+        } else if (part > 0 && !(part == 1 && path[0] == '.')) {
+            made[len++] = '/';
+            memcpy(made + len, path, part);
+            len += part;
+        }
+    }
+    if (len == 0)
+        made[len++] = '/';
+    made[len] = '\0';
+    return made;
+}
+
+static bool is_root(const char *path)
+{
+    return strcmp(path, "/") == 0;
+}
+
 static struct mount *add(struct plan *plan, enum mount_kind kind,
                          const char *source, const char *target)
 {
@@ -52,7 +87,7 @@ static struct mount *add(struct plan *plan, enum mount_kind kind,
     struct mount *m = &grown[plan->mount_count];
     *m = (struct mount){.kind = kind};
     m->source = source != NULL ? strdup(source) : NULL;
-    m->target = strdup(target);
+    m->target = clean(target);
     plan->mount_count++;
     if ((source != NULL && m->source == NULL) || m->target == NULL)
         return NULL;
@@ -110,13 +145,24 @@ static bool is_system_dir(const char *path)
     return below(path, "/usr") || below(path, "/etc");
 }
 
+static int add_home(struct plan *plan, const char *home)
+{
+    CT_AUTO_FREE char *target = clean(home);
+
+    if (target == NULL)
+        return -1;
+    if (is_root(target) || covered(plan, target))
+        return 0;
+    return add_optional(plan, home);
+}
+
 static int add_home_and_cwd(struct plan *plan, const struct plan_request *req,
                             const struct host_facts *facts)
 {
     const char *home = facts->home;
 
-    if (home != NULL && home[0] == '/' && home[1] != '\0' && !req->no_home &&
-        !covered(plan, home) && add_optional(plan, home) < 0)
+    if (home != NULL && home[0] == '/' && !req->no_home &&
+        add_home(plan, home) < 0)
         return -1;
     if (!is_system_dir(facts->cwd) && !covered(plan, facts->cwd))
         return add_optional(plan, facts->cwd);
@@ -166,6 +212,13 @@ static char *absolute(const char *path, const char *cwd)
     return made;
 }
 
+static int refuse_root(const char *option, const char *text,
+                       struct ct_error *reterr)
+{
+    return ct_fail(reterr, EINVAL, "%s %s: that is where the image is", option,
+                   text);
+}
+
 static int add_bind(struct plan *plan, const char *text, const char *cwd,
                     struct ct_error *reterr)
 {
@@ -189,7 +242,21 @@ static int add_bind(struct plan *plan, const char *text, const char *cwd,
     if (m == NULL)
         return ct_fail_nomem(reterr);
     m->readonly = mode != NULL && strcmp(mode, "ro") == 0;
-    return 0;
+    return is_root(m->target) ? refuse_root("--bind", text, reterr) : 0;
+}
+
+static int add_scratch(struct plan *plan, const char *dir,
+                       struct ct_error *reterr)
+{
+    const struct mount *m;
+
+    if (dir[0] != '/')
+        return ct_fail(reterr, EINVAL,
+                       "--scratch takes an absolute path, not '%s'", dir);
+    m = add(plan, MOUNT_SCRATCH, NULL, dir);
+    if (m == NULL)
+        return ct_fail_nomem(reterr);
+    return is_root(m->target) ? refuse_root("--scratch", dir, reterr) : 0;
 }
 
 static int add_requested(struct plan *plan, const struct plan_request *req,
@@ -198,13 +265,9 @@ static int add_requested(struct plan *plan, const struct plan_request *req,
     for (char *const *bind = req->binds; bind != NULL && *bind != NULL; bind++)
         if (add_bind(plan, *bind, cwd, reterr) < 0)
             return -1;
-    for (char *const *dir = req->scratch; dir != NULL && *dir != NULL; dir++) {
-        if ((*dir)[0] != '/' || (*dir)[1] == '\0')
-            return ct_fail(reterr, EINVAL,
-                           "--scratch takes an absolute path, not '%s'", *dir);
-        if (add(plan, MOUNT_SCRATCH, NULL, *dir) == NULL)
-            return ct_fail_nomem(reterr);
-    }
+    for (char *const *dir = req->scratch; dir != NULL && *dir != NULL; dir++)
+        if (add_scratch(plan, *dir, reterr) < 0)
+            return -1;
     return 0;
 }
 

@@ -24,7 +24,7 @@ struct mount {
     enum mount_kind kind;
     char *source; /* BIND: a path on the host; APPEND: the line */
     char *key;    /* APPEND: skip when the image's file has such an entry */
-    char *target; /* absolute, in the container */
+    char *target; /* absolute, in the container, without "." and ".." */
     bool readonly;
     bool devices;  /* device files work (/dev alone) */
     bool optional; /* passed over when source or target cannot be had */

@@ -1,10 +1,10 @@
 #include "container/shm.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,23 +95,6 @@ void shm_look(struct shm *shm, const pid_t *pids, size_t count)
     }
 }
 
-/* What any process that we may look at uses. */
-static void look_everywhere(struct strv *used)
-{
-    DIR *proc = opendir("/proc");
-    struct dirent *entry;
-
-    if (proc == NULL)
-        return;
-    while ((entry = readdir(proc)) != NULL) {
-        if (!isdigit((unsigned char)entry->d_name[0]))
-            continue;
-        look_at_maps(entry->d_name, used);
-        look_at_fds(entry->d_name, used);
-    }
-    closedir(proc);
-}
-
 static bool is_of_mpi(const char *name)
 {
     for (const char *const *pattern = of_mpi; *pattern != NULL; pattern++)
@@ -133,25 +116,34 @@ static bool is_ours(int dir, const char *name, const struct shm *shm)
     return st.st_ctim.tv_nsec >= shm->since.tv_nsec;
 }
 
+/*
+ * A lease for writing is to be had of a file that nobody has open or mapped, in
+ * whatever namespace: those of other user namespaces we may not look at. The
+ * kernel tells who waits for a lease with a signal, SIGIO if we choose no other.
+ * Before Linux 5.3 a file of a tmpfs is never free, and stays.
+ */
+static void remove_unused(int dir, const char *name)
+{
+    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (fcntl(fd, F_SETSIG, SIGURG) == 0 &&
+        fcntl(fd, F_SETLEASE, F_WRLCK) == 0)
+        unlinkat(dir, name, 0);
+    close(fd);
+}
+
 void shm_clean(struct shm *shm)
 {
-    struct strv used = {0}, left = {0};
     struct dirent *entry;
     DIR *dir = opendir(folder);
 
-    if (dir == NULL)
-        return;
-    while ((entry = readdir(dir)) != NULL)
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
         if ((has(&shm->seen, entry->d_name) || is_of_mpi(entry->d_name)) &&
             is_ours(dirfd(dir), entry->d_name, shm))
-            strv_add(&left, entry->d_name);
-    if (left.count > 0)
-        look_everywhere(&used);
-    for (size_t i = 0; i < left.count; i++)
-        if (!has(&used, left.items[i]))
-            unlinkat(dirfd(dir), left.items[i], 0);
-    closedir(dir);
-    strv_clear(&used);
-    strv_clear(&left);
+            remove_unused(dirfd(dir), entry->d_name);
+    if (dir != NULL)
+        closedir(dir);
     strv_clear(&shm->seen);
 }

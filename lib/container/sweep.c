@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,10 @@
 #include <unistd.h>
 
 enum { ROUND = 1024 };
+
+struct process {
+    pid_t pid, parent;
+};
 
 /* The parent of a process, from /proc/PID/stat; 0 when it is gone. */
 static pid_t parent_of(const char *pid)
@@ -32,29 +37,77 @@ static pid_t parent_of(const char *pid)
     return end != NULL && strlen(end) > 4 ? (pid_t)atoi(end + 4) : 0;
 }
 
+/* false: there are no more. */
+static bool next_process(DIR *proc, struct process *ret)
+{
+    struct dirent *entry;
+
+    while ((entry = readdir(proc)) != NULL) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+            continue;
+        *ret = (struct process){(pid_t)atoi(entry->d_name),
+                                parent_of(entry->d_name)};
+        return true;
+    }
+    return false;
+}
+
 static size_t children_of(pid_t parent, pid_t *ret, size_t max)
 {
     DIR *proc = opendir("/proc");
-    struct dirent *entry;
+    struct process process;
     size_t count = 0;
 
     if (proc == NULL)
         return 0;
-    while (count < max && (entry = readdir(proc)) != NULL)
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-            parent_of(entry->d_name) == parent)
-            ret[count++] = (pid_t)atoi(entry->d_name);
+    while (count < max && next_process(proc, &process))
+        if (process.parent == parent)
+            ret[count++] = process.pid;
     closedir(proc);
     return count;
 }
 
+/* All there are, to free(), or as many as there is memory for. */
+static struct process *list_processes(size_t *ret_count)
+{
+    DIR *proc = opendir("/proc");
+    struct process *list = NULL, process;
+    size_t count = 0, room = 0;
+
+    while (proc != NULL && next_process(proc, &process)) {
+        if (count == room) {
+            struct process *grown =
+                realloc(list, (room = room * 2 + 512) * sizeof *list);
+            if (grown == NULL)
+                break;
+            list = grown;
+        }
+        list[count++] = process;
+    }
+    if (proc != NULL)
+        closedir(proc);
+    *ret_count = count;
+    return list;
+}
+
+/* /proc is read once: a kill waits for this, and a node may be full. */
 size_t sweep_list(pid_t *ret, size_t max, pid_t spare)
 {
-    size_t count = children_of(getpid(), ret, max);
+    pid_t parent = getpid();
+    size_t all_count, count = 0, done = 0;
+    struct process *all = list_processes(&all_count);
 
-    for (size_t i = 0; i < count; i++)
-        if (ret[i] != spare)
-            count += children_of(ret[i], ret + count, max - count);
+    for (;;) {
+        for (size_t i = 0; i < all_count && count < max; i++)
+            if (all[i].parent == parent)
+                ret[count++] = all[i].pid;
+        while (done < count && ret[done] == spare)
+            done++;
+        if (done == count)
+            break;
+        parent = ret[done++];
+    }
+    free(all);
     return count;
 }
 
@@ -75,7 +128,9 @@ static int have_children(pid_t spare)
 
 /*
  * Children of what dies become ours, so this ends when there are none. A child
- * is not reaped by anybody else, so its pid is nobody else's.
+ * is not reaped by anybody else, so its pid is nobody else's. All are killed
+ * before one is waited for, which another may trace; one that has become another
+ * user's cannot be killed, and is not waited for.
  */
 void sweep(pid_t spare)
 {
@@ -83,13 +138,11 @@ void sweep(pid_t spare)
 
     while (have_children(spare)) {
         size_t count = children_of(getpid(), pids, ROUND), killed = 0;
-        for (size_t i = 0; i < count; i++) {
-            if (pids[i] == spare)
-                continue;
-            kill(pids[i], SIGKILL);
+        for (size_t i = 0; i < count; i++)
+            if (pids[i] != spare && kill(pids[i], SIGKILL) == 0)
+                pids[killed++] = pids[i];
+        for (size_t i = 0; i < killed; i++)
             waitpid(pids[i], NULL, 0);
-            killed++;
-        }
         if (killed == 0)
             return;
     }

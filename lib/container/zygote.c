@@ -300,21 +300,27 @@ struct zygote *zygote_start(const struct zygote_config *config,
     return z;
 }
 
+/* Did it end as it should? Nobody can tell where SIGCHLD is ignored. */
+static bool reap(pid_t pid)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return false;
+    return status == 0;
+}
+
 /*
  * A zygote that lives sees its socket close and cleans up. One that was killed
  * has left us its children, since we are a subreaper too.
  */
 void zygote_destroy(struct zygote *z)
 {
-    int status = 0;
-
     if (z == NULL)
         return;
     ct_close(&z->fd);
-    if (z->pid > 0)
-        while (waitpid(z->pid, &status, 0) < 0 && errno == EINTR)
-            ;
-    if (status != 0)
+    if (z->pid > 0 && !reap(z->pid))
         sweep(0);
     while (z->first != NULL) {
         struct waiting *w = z->first;

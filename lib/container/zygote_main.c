@@ -52,7 +52,7 @@ struct host {
     const struct zygote_config *config;
     int control, signals, null, base_ns;
     struct place *places; /* [plan_count] */
-    int inside;           /* the plan whose namespace we are in, -1: the host's */
+    int inside; /* the plan whose mount namespace we are in, or below */
     struct app *apps;
     struct child *children;
     size_t child_count;
@@ -60,6 +60,9 @@ struct host {
     struct shm shm;
     char packet[ZYGOTE_PACKET_MAX];
 };
+
+/* Instead of a plan's number. */
+enum { INSIDE_HOST = -1, INSIDE_UNKNOWN = -2 };
 
 static bool contained(const struct host *h, unsigned plan)
 {
@@ -105,7 +108,7 @@ static void tell_error(struct host *h, enum zygote_event_kind kind,
 
 static int enter(struct host *h, unsigned plan, struct ct_error *reterr)
 {
-    int wanted = contained(h, plan) ? (int)plan : -1;
+    int wanted = contained(h, plan) ? (int)plan : INSIDE_HOST;
     int ns = wanted >= 0 ? h->places[plan].template.mntns : h->base_ns;
 
     if (h->inside == wanted)
@@ -121,9 +124,9 @@ static int make_container(struct host *h, unsigned plan,
 {
     struct place *place = &h->places[plan];
 
-    if (h->inside != -1 && setns(h->base_ns, CLONE_NEWNS) < 0)
+    if (h->inside != INSIDE_HOST && setns(h->base_ns, CLONE_NEWNS) < 0)
         return ct_fail_errno(reterr, "cannot enter a mount namespace");
-    h->inside = -1;
+    h->inside = INSIDE_UNKNOWN;
     if (template_build(&h->config->plans[plan], &place->template, reterr) < 0)
         return -1;
     h->inside = (int)plan;
@@ -535,11 +538,16 @@ static _Noreturn void finish(struct host *h)
 /* ---- coming up ---- */
 
 /* Descriptors 0 to 3 are the ranks'; ours begin behind them. */
-static int arrange_fds(struct host *h, int control, struct ct_error *reterr)
+static int arrange_fds(struct host *h, struct ct_error *reterr)
 {
-    h->control = fcntl(control, F_DUPFD_CLOEXEC, 10);
+    int control = fcntl(h->control, F_DUPFD_CLOEXEC, 10);
+
+    if (control < 0)
+        return ct_fail_errno(reterr, "cannot arrange descriptors");
+    close(h->control);
+    h->control = control;
     h->null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (h->control < 0 || h->null < 0)
+    if (h->null < 0)
         return ct_fail_errno(reterr, "cannot open /dev/null");
     int null = fcntl(h->null, F_DUPFD_CLOEXEC, 10);
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
@@ -549,10 +557,12 @@ static int arrange_fds(struct host *h, int control, struct ct_error *reterr)
     return 0;
 }
 
+/* Whoever started us may ignore SIGCHLD: then there were no exit codes. */
 static int watch_children(struct host *h, struct ct_error *reterr)
 {
     sigset_t all, child;
 
+    signal(SIGCHLD, SIG_DFL);
     sigfillset(&all);
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
@@ -562,16 +572,16 @@ static int watch_children(struct host *h, struct ct_error *reterr)
     return h->signals >= 0 ? 0 : ct_fail_errno(reterr, "signalfd");
 }
 
-static int come_up(struct host *h, int control, struct ct_error *reterr)
+static int come_up(struct host *h, struct ct_error *reterr)
 {
     const struct zygote_config *config = h->config;
 
-    if (arrange_fds(h, control, reterr) < 0 || watch_children(h, reterr) < 0)
+    if (arrange_fds(h, reterr) < 0 || watch_children(h, reterr) < 0)
         return -1;
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || setpgid(0, 0) < 0)
         return ct_fail_errno(reterr, "cannot become a subreaper");
     prctl(PR_SET_NAME, "ctrun-zygote");
-    h->inside = -1;
+    h->inside = INSIDE_HOST;
     h->places = calloc(config->plan_count + 1, sizeof *h->places);
     if (h->places == NULL)
         return ct_fail_nomem(reterr);
@@ -608,11 +618,10 @@ void zygote_main(const struct zygote_config *config, int control)
     h->config = config;
     h->base_ns = -1;
     h->control = control;
-    if (come_up(h, control, &err) < 0) {
+    if (come_up(h, &err) < 0) {
         tell_error(h, ZYGOTE_PREPARE_FAILED, 0, &err);
         _exit(1);
     }
-    close(control);
     if (gain_ids(h) < 0)
         _exit(1);
     serve(h);

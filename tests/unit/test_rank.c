@@ -1,0 +1,565 @@
+/*
+ * What needs no container. The ranks are /bin/sh, whose output is read through
+ * pipes; descriptors for them are moved above RANK_PMI_FD, as they must be.
+ */
+#include "container/rank.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char top[] = "/tmp/test_rank.XXXXXX";
+
+static void make_file(const char *name, mode_t mode, const char *text)
+{
+    int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, mode);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+/* bin: prog, plain, dir, link, nowhere, loop; other: prog, plain; all in top */
+static void make_tree(void)
+{
+    umask(022);
+    ck_assert_ptr_nonnull(mkdtemp(top));
+    ck_assert_int_eq(chdir(top), 0);
+    ck_assert_int_eq(mkdir("bin", 0755), 0);
+    ck_assert_int_eq(mkdir("bin/dir", 0755), 0);
+    ck_assert_int_eq(mkdir("other", 0755), 0);
+    make_file("bin/prog", 0755, "#!/bin/sh\necho \"$0\" \"$@\"\n");
+    make_file("bin/plain", 0644, "");
+    make_file("other/prog", 0755, "#!/no/such/interpreter\n");
+    make_file("other/plain", 0755, "\1\2\3neither");
+    ck_assert_int_eq(symlink("prog", "bin/link"), 0);
+    ck_assert_int_eq(symlink("none", "bin/nowhere"), 0);
+    ck_assert_int_eq(symlink("loop", "bin/loop"), 0);
+}
+
+static void remove_tree(void)
+{
+    static const char *const names[] = {
+        "bin/prog", "bin/plain",  "bin/dir",     "bin/link", "bin/nowhere",
+        "bin/loop", "other/prog", "other/plain", "bin",      "other",
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        ck_assert_int_eq(remove(names[i]), 0);
+    ck_assert_int_eq(chdir("/"), 0);
+    ck_assert_int_eq(rmdir(top), 0);
+}
+
+/* ---- rank_find_command ---- */
+
+/* '@' stands for the tree; workdir is the tree. */
+static const struct find {
+    const char *name, *path;
+    const char *found; /* NULL: an error */
+    int code;
+    const char *text;
+} finds[] = {
+    {"@/bin/prog", NULL, "@/bin/prog", 0, NULL},
+    {"@/bin/link", "", "@/bin/link", 0, NULL},
+    {"bin/prog", "@/other", "@/bin/prog", 0, NULL},
+    {"./bin/prog", NULL, "@/./bin/prog", 0, NULL},
+    {"prog", "@/bin", "@/bin/prog", 0, NULL},
+    {"prog", "@/none:@/bin/prog:@/bin:@/other", "@/bin/prog", 0, NULL},
+    {"prog", "@/other:@/bin", "@/other/prog", 0, NULL},
+    {"plain", "@/bin:@/other", "@/other/plain", 0, NULL},
+    {"prog", "none:bin", "@/bin/prog", 0, NULL},
+    {"bin/../bin/prog", NULL, "@/bin/../bin/prog", 0, NULL},
+    {"@/none", NULL, NULL, ENOENT, "@/none: command not found"},
+    {"@/bin/prog/x", NULL, NULL, ENOENT, "@/bin/prog/x: command not found"},
+    {"@/bin/nowhere", NULL, NULL, ENOENT, "@/bin/nowhere: command not found"},
+    {"@/bin/plain", NULL, NULL, EACCES, "@/bin/plain: not executable"},
+    {"@/bin", NULL, NULL, EACCES, "@/bin: not executable"},
+    {"@/bin/loop", NULL, NULL, ELOOP,
+     "@/bin/loop: Too many levels of symbolic links"},
+    {"./prog", "@/bin", NULL, ENOENT, "./prog: command not found"},
+    {"prog", NULL, NULL, ENOENT, "prog: command not found"},
+    {"prog", "", NULL, ENOENT, "prog: command not found"},
+    {"prog", "@/none:@", NULL, ENOENT, "prog: command not found"},
+    {"none", "@/bin:@/other", NULL, ENOENT, "none: command not found"},
+    {"plain", "@/bin", NULL, EACCES, "plain: not executable"},
+    {"plain", "@/bin:@/none", NULL, EACCES, "plain: not executable"},
+    {"dir", "@/bin", NULL, EACCES, "dir: not executable"},
+};
+
+static const char *in_tree(const char *text, char *buf, size_t room)
+{
+    size_t used = 0;
+
+    if (text == NULL)
+        return NULL;
+    for (; *text != '\0' && used + 1 < room; text++)
+        if (*text == '@')
+            used += (size_t)snprintf(buf + used, room - used, "%s", top);
+        else
+            buf[used++] = *text;
+    buf[used] = '\0';
+    return buf;
+}
+
+START_TEST(finding_commands)
+{
+    const struct find *row = &finds[_i];
+    char name[200], path[400], expected[200];
+    struct ct_error err = {0};
+    char *found =
+        rank_find_command(in_tree(row->name, name, sizeof name),
+                          in_tree(row->path, path, sizeof path), top, &err);
+
+    if (row->found != NULL) {
+        ck_assert_msg(found != NULL, "%s: %s", name, err.text);
+        ck_assert_str_eq(found, in_tree(row->found, expected, sizeof expected));
+    } else {
+        ck_assert_msg(found == NULL, "%s: found %s", name, found);
+        ck_assert_str_eq(err.text,
+                         in_tree(row->text, expected, sizeof expected));
+        ck_assert_int_eq(err.code, row->code);
+    }
+    free(found);
+}
+END_TEST
+
+START_TEST(finding_in_the_working_directory)
+{
+    char workdir[100], expected[100];
+    char *found;
+
+    in_tree("@/bin", workdir, sizeof workdir);
+    in_tree("@/bin/prog", expected, sizeof expected);
+    found = rank_find_command("prog", "/none::/none", workdir, NULL);
+    ck_assert_str_eq(found, expected);
+    free(found);
+    found = rank_find_command("prog", "/none:", workdir, NULL);
+    ck_assert_str_eq(found, expected);
+    free(found);
+}
+END_TEST
+
+START_TEST(errors_that_are_not_the_commands)
+{
+    struct ct_error err = {.code = ENOENT};
+
+    ck_assert_int_eq(rank_not_the_command(&err), -1);
+    ck_assert_int_eq(err.code, ECANCELED);
+    err.code = EACCES;
+    rank_not_the_command(&err);
+    ck_assert_int_eq(err.code, ECANCELED);
+    err.code = ENOMEM;
+    rank_not_the_command(&err);
+    ck_assert_int_eq(err.code, ENOMEM);
+    ck_assert_int_eq(rank_not_the_command(NULL), -1);
+}
+END_TEST
+
+/* ---- rank_start ---- */
+
+static int null;
+static struct rank_common common;
+
+static int moved(int fd)
+{
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, 20);
+
+    ck_assert_int_ge(high, 20);
+    close(fd);
+    return high;
+}
+
+static void make_pipe(int ret[2])
+{
+    ck_assert_int_eq(pipe(ret), 0);
+    ret[0] = moved(ret[0]);
+    ret[1] = moved(ret[1]);
+}
+
+static void make_common(void)
+{
+    make_tree();
+    null = moved(open("/dev/null", O_RDWR | O_CLOEXEC));
+    memset(&common, 0, sizeof common);
+    sigemptyset(&common.mask);
+    common.pipe.sa_handler = SIG_DFL;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &common.files), 0);
+}
+
+static char *const no_env[] = {NULL};
+
+/* sh -c script, with nothing but /dev/null. */
+static struct rank_start shell(char *script, char *argv[4])
+{
+    struct rank_start start = {.common = &common,
+                               .path = "/bin/sh",
+                               .argv = argv,
+                               .env = no_env,
+                               .fds = {-1, -1, -1, -1},
+                               .null = null};
+    argv[0] = "sh";
+    argv[1] = "-c";
+    argv[2] = script;
+    argv[3] = NULL;
+    return start;
+}
+
+static void check_childless(void)
+{
+    ck_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+}
+
+static void read_all(int fd, char *ret, size_t room)
+{
+    size_t used = 0;
+    ssize_t n;
+
+    while ((n = read(fd, ret + used, room - used - 1)) > 0)
+        used += (size_t)n;
+    ret[used] = '\0';
+    close(fd);
+}
+
+static int run(const struct rank_start *start)
+{
+    struct ct_error err = {0};
+    pid_t pid = rank_start(start, &err);
+    int status;
+
+    ck_assert_msg(pid > 0, "%s", err.text);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    check_childless();
+    return status;
+}
+
+/* What the rank prints; it must end with 0. */
+static void check_output(struct rank_start *start, const char *expected)
+{
+    int out[2];
+    char text[4096];
+
+    make_pipe(out);
+    start->fds[1] = out[1];
+    ck_assert_int_eq(run(start), 0);
+    close(out[1]);
+    start->fds[1] = -1;
+    read_all(out[0], text, sizeof text);
+    ck_assert_str_eq(text, expected);
+}
+
+/* It must not start, and nothing may be left of it. */
+static void check_failure(const struct rank_start *start, int code,
+                          const char *text)
+{
+    struct ct_error err = {0};
+    char expected[200];
+
+    ck_assert_int_eq(rank_start(start, &err), -1);
+    ck_assert_str_eq(err.text, in_tree(text, expected, sizeof expected));
+    ck_assert_int_eq(err.code, code);
+    check_childless();
+}
+
+static const struct {
+    char *script;
+    int status; /* as waitpid() has it */
+} ends[] = {
+    {"exit 0", 0},           {"exit 1", 1 << 8},         {"exit 255", 255 << 8},
+    {"kill -9 $$", SIGKILL}, {"kill -TERM $$", SIGTERM},
+};
+
+START_TEST(ends_are_the_ranks_own)
+{
+    char *argv[4];
+    struct rank_start start = shell(ends[_i].script, argv);
+
+    ck_assert_int_eq(run(&start), ends[_i].status);
+}
+END_TEST
+
+START_TEST(arguments_and_environment)
+{
+    char *argv[4], *env[] = {"A=1 2", "B=", NULL};
+    char *prog[] = {"name", "a b", "", NULL};
+    struct rank_start start = shell("echo \"$A,${B-none},${C-none}\"", argv);
+    char expected[100];
+
+    start.env = env;
+    check_output(&start, "1 2,,none\n");
+    start.argv = prog;
+    start.path = "bin/prog";
+    check_output(&start, in_tree("bin/prog a b \n", expected, sizeof expected));
+}
+END_TEST
+
+START_TEST(working_directories)
+{
+    char *argv[4], there[100], expected[100];
+    struct rank_start start = shell("pwd -P", argv);
+
+    in_tree("@/bin", there, sizeof there);
+    in_tree("@/bin\n", expected, sizeof expected);
+    start.workdir = there;
+    start.workdir_else[0] = "/";
+    check_output(&start, expected);
+    start.workdir = "/no/such/place";
+    start.workdir_else[0] = there;
+    start.workdir_else[1] = "/";
+    check_output(&start, expected);
+    start.workdir_else[0] = "/no/such/home";
+    check_output(&start, "/\n");
+    start.workdir_else[0] = NULL;
+    check_output(&start, "/\n");
+    start.workdir_else[1] = NULL;
+    check_failure(&start, ECANCELED,
+                  "cannot enter the working directory /no/such/place: "
+                  "No such file or directory");
+    start.workdir = NULL;
+    check_output(&start, in_tree("@\n", expected, sizeof expected));
+}
+END_TEST
+
+static const struct {
+    char *path;
+    int code;
+    const char *text;
+} unstartable[] = {
+    {"/no/such", ENOENT, "cannot execute /no/such: No such file or directory"},
+    {"bin/plain", EACCES, "cannot execute bin/plain: Permission denied"},
+    {"bin/dir", EACCES, "cannot execute bin/dir: Permission denied"},
+    {"other/prog", ENOENT,
+     "cannot execute other/prog: the interpreter or loader it names is not "
+     "there"},
+    {"other/plain", EACCES,
+     "cannot execute other/plain: neither a program of this machine nor a "
+     "script with #!"},
+};
+
+START_TEST(what_cannot_be_executed)
+{
+    char *argv[4];
+    struct rank_start start = shell("", argv);
+
+    start.path = unstartable[_i].path;
+    check_failure(&start, unstartable[_i].code, unstartable[_i].text);
+}
+END_TEST
+
+#define SHOW_FDS "for f in 0 1 2 3; do [ ! -e /proc/$$/fd/$f ] || echo $f; done"
+
+START_TEST(without_descriptors)
+{
+    char *argv[4];
+    struct rank_start start = shell(SHOW_FDS, argv);
+
+    check_output(&start, "0\n1\n2\n");
+    start = shell("readlink /proc/$$/fd/0 /proc/$$/fd/2", argv);
+    check_output(&start, "/dev/null\n/dev/null\n");
+}
+END_TEST
+
+/* Given so that one is in the other's place if they are not copied first. */
+START_TEST(descriptors_have_their_places)
+{
+    char *argv[4], text[100];
+    struct rank_start start =
+        shell("cat; cat <&3; echo out; echo err >&2; " SHOW_FDS, argv);
+    int in[2], pmi[2], err[2];
+
+    make_pipe(in);
+    make_pipe(pmi);
+    make_pipe(err);
+    ck_assert_int_eq(write(in[1], "in\n", 3), 3);
+    ck_assert_int_eq(write(pmi[1], "pmi\n", 4), 4);
+    ck_assert_int_eq(close(in[1]) | close(pmi[1]), 0);
+    start.fds[0] = in[0];
+    start.fds[2] = err[1];
+    start.fds[3] = pmi[0];
+    check_output(&start, "in\npmi\nout\n0\n1\n2\n3\n");
+    close(err[1]);
+    read_all(err[0], text, sizeof text);
+    ck_assert_str_eq(text, "err\n");
+    ck_assert_int_ge(fcntl(in[0], F_GETFD), 0); /* still ours */
+}
+END_TEST
+
+/* A rank that waits for its stdin to end. */
+static pid_t start_waiting(pid_t group, int in)
+{
+    char *argv[4];
+    struct rank_start start = shell("read line", argv);
+
+    start.fds[0] = in;
+    start.group = group;
+    return rank_start(&start, NULL);
+}
+
+START_TEST(process_groups)
+{
+    pid_t leader, member;
+    int in[2];
+
+    make_pipe(in);
+    leader = start_waiting(0, in[0]);
+    member = start_waiting(leader, in[0]);
+    ck_assert_int_eq(getpgid(leader), leader);
+    ck_assert_int_eq(getpgid(member), leader);
+    close(in[1]);
+    ck_assert_int_eq(waitpid(leader, NULL, 0), leader);
+    ck_assert_int_eq(waitpid(member, NULL, 0), member);
+}
+END_TEST
+
+START_TEST(a_group_that_is_not_there)
+{
+    char *argv[4];
+    struct rank_start start = shell("exit 0", argv);
+
+    start.group = start_waiting(0, null); /* which ends at once */
+    ck_assert_int_eq(waitpid(start.group, NULL, 0), start.group);
+    check_failure(&start, EPERM,
+                  "cannot join a process group: Operation not permitted");
+}
+END_TEST
+
+START_TEST(signals_are_as_the_caller_found_them)
+{
+    char *argv[4];
+    struct rank_start start =
+        shell("kill -PIPE $$; kill -USR1 $$; echo neither", argv);
+    sigset_t all;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    ck_assert_int_eq(run(&start), SIGPIPE);
+    common.pipe.sa_handler = SIG_IGN;
+    ck_assert_int_eq(run(&start), SIGUSR1);
+    sigaddset(&common.mask, SIGUSR1);
+    check_output(&start, "neither\n");
+    ck_assert(signal(SIGPIPE, SIG_DFL) == SIG_IGN); /* ours is as it was */
+}
+END_TEST
+
+START_TEST(limits_are_as_the_caller_found_them)
+{
+    char *argv[4];
+    struct rank_start start = shell("ulimit -n", argv);
+
+    common.files.rlim_cur = 64;
+    check_output(&start, "64\n");
+    common.files.rlim_cur = common.files.rlim_max;
+    common.files.rlim_cur++;
+    check_failure(&start, EINVAL, "cannot set RLIMIT_NOFILE: Invalid argument");
+}
+END_TEST
+
+static int last_cpu(const cpu_set_t *set)
+{
+    int cpu = CPU_SETSIZE - 1;
+
+    while (cpu > 0 && !CPU_ISSET(cpu, set))
+        cpu--;
+    return cpu;
+}
+
+START_TEST(cpus)
+{
+    char *argv[4], expected[16];
+    struct rank_start start = shell("while read name list; do\n"
+                                    "[ $name != Cpus_allowed_list: ] ||\n"
+                                    "echo $list; done < /proc/self/status",
+                                    argv);
+    cpu_set_t set;
+    int cpu;
+
+    ck_assert_int_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    cpu = last_cpu(&set);
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    start.cpus = &set;
+    start.cpus_size = sizeof set;
+    snprintf(expected, sizeof expected, "%d\n", cpu);
+    check_output(&start, expected);
+    CPU_ZERO(&set);
+    check_failure(&start, EINVAL, "cannot bind to its CPUs: Invalid argument");
+}
+END_TEST
+
+/* The parent of a rank dies, we as the next subreaper see the rank's end. */
+START_TEST(ranks_end_with_their_parent)
+{
+    int tell[2], in[2], status;
+    pid_t parent, rank;
+
+    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    ck_assert_int_eq(pipe(tell), 0);
+    make_pipe(in);
+    parent = fork();
+    if (parent == 0) {
+        rank = start_waiting(0, in[0]);
+        if (write(tell[1], &rank, sizeof rank) == sizeof rank)
+            pause();
+    }
+    ck_assert_int_eq(read(tell[0], &rank, sizeof rank), sizeof rank);
+    ck_assert_int_gt(rank, 0);
+    kill(parent, SIGKILL);
+    ck_assert_int_eq(waitpid(parent, NULL, 0), parent);
+    ck_assert_int_eq(waitpid(rank, &status, 0), rank);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+static TCase *finding(void)
+{
+    TCase *tc = tcase_create("find");
+
+    tcase_add_checked_fixture(tc, make_tree, remove_tree);
+    tcase_add_loop_test(tc, finding_commands, 0, COUNT(finds));
+    tcase_add_test(tc, finding_in_the_working_directory);
+    tcase_add_test(tc, errors_that_are_not_the_commands);
+    return tc;
+}
+
+static TCase *starting(void)
+{
+    TCase *tc = tcase_create("start");
+
+    tcase_add_checked_fixture(tc, make_common, remove_tree);
+    tcase_add_loop_test(tc, ends_are_the_ranks_own, 0, COUNT(ends));
+    tcase_add_test(tc, arguments_and_environment);
+    tcase_add_test(tc, working_directories);
+    tcase_add_loop_test(tc, what_cannot_be_executed, 0, COUNT(unstartable));
+    tcase_add_test(tc, without_descriptors);
+    tcase_add_test(tc, descriptors_have_their_places);
+    tcase_add_test(tc, process_groups);
+    tcase_add_test(tc, a_group_that_is_not_there);
+    tcase_add_test(tc, signals_are_as_the_caller_found_them);
+    tcase_add_test(tc, limits_are_as_the_caller_found_them);
+    tcase_add_test(tc, cpus);
+    tcase_add_test(tc, ranks_end_with_their_parent);
+    return tc;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("rank");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, finding());
+    suite_add_tcase(suite, starting());
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
