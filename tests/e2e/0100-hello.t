@@ -42,6 +42,16 @@ for suite in "${suites[@]}"; do
         "$suite: MPICH ${version[$suite]}"
 done
 
+# 1.2 for those alone that know it
+for suite in trixie forky; do
+    have "$suite" "PMI-1 of $suite" || continue
+    minor=1
+    [ $suite != forky ] || minor=2
+    exits 0 "$suite, which PMI-1" ctrun -vv -n 2 --pmi \
+        "$(image "$suite" sif)" /opt/ctrun/hello &&
+        like "$(cat "$err")" "spoke PMI-1.$minor" "$suite: PMI-1.$minor"
+done
+
 for suite in trixie forky; do
     have "$suite" "PMI-2 of $suite" || continue
     for n in 2 16; do

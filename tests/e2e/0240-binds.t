@@ -6,6 +6,8 @@
 need_tool mksquashfs squashfs-tools
 small=$work/small
 small_image "$small"
+# a directory's files can be changed by their owner alone
+[ "$(id -u)" != 0 ] || chown -R "$user:" "$small"
 squash "$small" "$work/small.sqfs"
 sif_of "$work/small.sqfs" "$work/small.sif"
 
@@ -74,7 +76,7 @@ for image in "$small" "$work/small.sqfs" "$work/small.sif"; do
 
     # --- --writable-tmpfs, --scratch
     exits 0 "$f: --writable-tmpfs" ctrun -n 2 --writable-tmpfs "$image" sh -c \
-        'echo other > /etc/image-name && mkdir /made && cat /etc/image-name'
+        'echo other > /etc/image-name && mkdir -p /made && cat /etc/image-name'
     is "$(cat "$small/etc/image-name")" small "$f: --writable-tmpfs: lost"
     [ ! -e "$small/made" ]
     ok $? "$f: --writable-tmpfs: nothing made"

@@ -13,7 +13,8 @@ for who in $(users); do
         is "$(awk -v f="${field%:*}:" '$1 == f { print $2 }' "$out")" \
             "${field#*:}" "$who: ${field%:*}"
     done
-    like "$(awk '/^Groups/' "$out")" "$(as "$who" id -G | tr ' ' '.')" \
+    is "$(awk '/^Groups/' "$out")" \
+        "$(as "$who" awk '/^Groups/' /proc/self/status)" \
         "$who: supplementary groups"
     is "$(awk '/^SigBlk/ { print $2 }' "$out")" 0000000000000000 \
         "$who: no signal is blocked"
@@ -84,7 +85,7 @@ rm -f "$work"/pid.* "$work"/done.*
 # --- a setuid copy refuses to work
 if [ "$(id -u)" = 0 ] && ! head -c 2 "$CTRUN" | grep -q '#!'; then
     install -m 4755 "$CTRUN" "$work/setuid-ctrun"
-    exits 125 "setuid: refused" "$work/setuid-ctrun" "$small" true
+    exits 125 "setuid: refused" -u user "$work/setuid-ctrun" "$small" true
     like "$(cat "$err")" 'setuid' "setuid: the message says why"
     rm -f "$work/setuid-ctrun"
 else

@@ -26,6 +26,9 @@ for suite in "${suites[@]}"; do
     like "$(cat "$err")" 'MPICH' "$suite: and the MPI of the image"
     like "$(cat "$err")" 'PMI' "$suite: and PMI"
 done
+# --- without --pmi, what a program is linked with says if it is expected to
+exits 125 "linked with MPI, two ranks" ctrun -n 2 "$sif" /opt/ctrun/noinit
+exits 0 "linked with MPI, one rank" ctrun "$sif" /opt/ctrun/noinit
 exits 125 "--pmi hostname" ctrun -n 2 --pmi "$sif" hostname
 exits 125 "one of two is silent" ctrun -n 2 --pmi "$sif" bash -c '
     [ $CTRUN_RANK = 1 ] && exit 0
