@@ -3,6 +3,7 @@
 #include "base/pread.h"
 #include "base/scope.h"
 #include "base/span.h"
+#include "container/kernel.h"
 #include "elf/closure.h"
 #include "elf/elf.h"
 
@@ -125,8 +126,8 @@ static bool visit_cached(void *ctx, struct ct_span name, struct ct_span path)
 /* An image may have a pipe or a device there: never wait for it. */
 static int open_file(int rootfd, const char *path, struct stat *st)
 {
-    CT_AUTO_FD int fd =
-        openat(rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    CT_AUTO_FD int fd = kernel_open_in_root(
+        rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
         return -1;
@@ -138,7 +139,7 @@ static void search_cache(int rootfd, struct search *search)
 {
     enum { CACHE_MAX = 8 * 1024 * 1024 };
     struct stat st;
-    CT_AUTO_FD int fd = open_file(rootfd, "etc/ld.so.cache", &st);
+    CT_AUTO_FD int fd = open_file(rootfd, "/etc/ld.so.cache", &st);
 
     if (fd < 0 || st.st_size <= 0 || st.st_size > CACHE_MAX)
         return;
@@ -149,13 +150,13 @@ static void search_cache(int rootfd, struct search *search)
         ldcache_each(ct_span(bytes, (size_t)len), visit_cached, search);
 }
 
-/* The version of a library that only the cache named; we are at its root. */
-static void complete(struct search *search)
+/* The version of a library that only the cache named. */
+static void complete(int rootfd, struct search *search)
 {
     if (search->row == NULL || search->info.linked)
         return;
     struct stat st;
-    CT_AUTO_FD int fd = open_file(AT_FDCWD, search->info.library, &st);
+    CT_AUTO_FD int fd = open_file(rootfd, search->info.library, &st);
     read_version(fd, search->row, &search->info);
 }
 
@@ -168,7 +169,7 @@ void mpi_inspect(const char *path, const char *library_path, int rootfd,
     elf_walk(rootfd, path, library_path, visit_needed, &search, NULL);
     if (search.row == NULL)
         search_cache(rootfd, &search);
-    complete(&search);
+    complete(rootfd, &search);
     pack_u32(details, search.info.wire);
     pack_u32(details, search.info.linked);
     pack_u32(details, search.info.major);

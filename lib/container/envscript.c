@@ -174,6 +174,7 @@ int envscript_run(const struct rank_common *common, const struct plan *plan,
     if (pid < 0)
         return ct_fail_in(reterr, "the image has %s", dir);
     rc = hear(pid, out_end, owner, &left, reterr);
+    ct_close(&in_end); /* not before: the shell reads it to stay */
     if (rc == 0 && restore_shell_names(&left, env) < 0)
         rc = ct_fail_nomem(reterr);
     if (rc < 0) {

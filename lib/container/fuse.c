@@ -9,6 +9,7 @@
 
 #include "base/scope.h"
 #include "container/kernel.h"
+#include "container/namespace.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -199,6 +200,23 @@ static int make_mount(int device, const char *name, struct ct_error *reterr)
     return mount;
 }
 
+enum { DEVICE_FD = 3, IMAGE_FD = 4 };
+
+/*
+ * Whatever an image makes of us: the device and the image, stderr for last
+ * words, and no privilege. Nor can ranks, which have our user, take these.
+ */
+static int confine(int device, sqfs_ll *ll)
+{
+    if (dup2(device, DEVICE_FD) < 0 || dup2(ll->fs.fd, IMAGE_FD) < 0 ||
+        kernel_close_from(IMAGE_FD + 1) < 0 || chdir("/") < 0)
+        return -1;
+    ll->fs.fd = IMAGE_FD;
+    if (namespace_drop_capabilities() < 0)
+        return -1;
+    return prctl(PR_SET_DUMPABLE, 0);
+}
+
 /*
  * Serve until the mount is gone or the parent is. Never returns. What is sent
  * to end a job must not take the file system away from ranks that still end.
@@ -213,11 +231,12 @@ static void serve(int device, sqfs_ll *ll, pid_t parent)
 
     for (size_t i = 0; i < sizeof deaf_to / sizeof deaf_to[0]; i++)
         signal(deaf_to[i], SIG_IGN);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+    if (confine(device, ll) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+        getppid() != parent)
         _exit(1);
     prctl(PR_SET_NAME, "ctrun-fuse");
     session = fuse_session_new(&args, &operations, sizeof operations, ll);
-    snprintf(point, sizeof point, "/dev/fd/%d", device);
+    snprintf(point, sizeof point, "/dev/fd/%d", DEVICE_FD);
     if (session == NULL || fuse_session_mount(session, point) < 0)
         _exit(1);
     _exit(fuse_session_loop(session) == 0 ? 0 : 1);

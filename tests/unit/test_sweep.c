@@ -36,6 +36,7 @@ static pid_t fork_tied(void)
 /* Or, should a test fail and leave this behind, not quite. */
 static _Noreturn void sleep_forever(void)
 {
+    signal(SIGALRM, SIG_DFL); /* Check has a handler */
     alarm(60);
     for (;;)
         pause();

@@ -3,7 +3,7 @@
  * shell scripts that look around.
  */
 #include "container/template.h"
-#include "unit/zygote.h"
+#include "tests/unit/zygote.h"
 
 static struct plan plans[2];
 
@@ -144,6 +144,31 @@ START_TEST(image_cannot_be_changed)
     ck_assert_int_eq(stat("image/x", &st), -1);
     ck_assert_int_eq(stat("image/marker", &st), 0);
     ck_assert_int_eq(st.st_size, 5);
+}
+END_TEST
+
+/* It is then the root itself, without an overlay. */
+START_TEST(image_that_lacks_no_target)
+{
+    static const char *const dirs[] = {"dev", "proc", "sys",
+                                       "tmp", "var",  "var/tmp"};
+    static const char *const files[] = {"hosts", "resolv.conf", "localtime",
+                                        "group"};
+    char path[60];
+
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        snprintf(path, sizeof path, "image/%s", dirs[i]);
+        make_dir(path);
+    }
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "image/etc/%s", files[i]);
+        make_file(path, 0644, "");
+    }
+    check(plain,
+          "grep -c '^overlay ' /proc/self/mounts\n"
+          "cat /marker; { echo > /x; } 2> /dev/null || echo read-only",
+          "0\nhere\nread-only\n");
+    ck_assert_int_eq(access("image/x", F_OK), -1);
 }
 END_TEST
 
@@ -392,6 +417,7 @@ static TCase *make_case(void)
     tcase_add_test(tc, ranks_have_their_descriptors_alone);
     tcase_add_test(tc, image_is_the_root);
     tcase_add_test(tc, image_cannot_be_changed);
+    tcase_add_test(tc, image_that_lacks_no_target);
     tcase_add_test(tc, writable_tmpfs_is_written_instead);
     tcase_add_test(tc, missing_targets_are_made_for_the_container_alone);
     tcase_add_test(tc, flags_of_mounts);
