@@ -28,8 +28,9 @@ static const struct timeval departed_grace = {.tv_sec = 2};
 
 /* ---- what the user is told ---- */
 
-static void tell_failure(struct agent *agent, enum agent_fault fault, int code,
-                         const char *head, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void tell_failure(
+    struct agent *agent, enum agent_fault fault, int code, const char *head,
+    const char *fmt, va_list ap)
 {
     struct agent_failure failure = {.fault = fault, .code = code};
     size_t len =

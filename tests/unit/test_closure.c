@@ -438,6 +438,28 @@ START_TEST(default_folders)
 }
 END_TEST
 
+START_TEST(folders_of_other_machines)
+{
+    static const int machines[] = {EM_AARCH64, EM_SPARCV9};
+    static const char *const paths[] = {"/lib/aarch64-linux-gnu/liba.so",
+                                        "/usr/lib/liba.so"};
+    struct tree tree;
+    char expected[64];
+
+    tree_open(&tree, "machines");
+    for (int i = 0; i < 2; i++) {
+        struct lib lib = {.machine = machines[i]};
+        add_lib(&tree, "/lib/x86_64-linux-gnu/liba.so", lib);
+        add_lib(&tree, paths[i], lib);
+        lib.needed[0] = "liba.so";
+        add_lib(&tree, "/app", lib);
+        snprintf(expected, sizeof expected, "liba.so %s\n", paths[i]);
+        check_walk(&tree, "/app", NULL, expected);
+    }
+    tree_close(&tree);
+}
+END_TEST
+
 /* DT_RUNPATH is for an object's own needs, DT_RPATH for all below as well. */
 START_TEST(rpath_is_inherited_runpath_is_not)
 {
@@ -497,8 +519,6 @@ static const struct {
     {"/opt/$$LIBS", "/opt/$$LIBS/liba.so"},
     {"::/none::$ORIGIN:", "/opt/bin/liba.so"},
     {"$ORIGINAL", NULL},
-    {"$ORIGIN_", NULL},
-    {"$ORIGIN2", NULL},
     {"$ORIGIN$ORIGIN", "/opt/bin/opt/bin/liba.so"},
     {"opt/bin", NULL},
     {".", NULL},
@@ -514,8 +534,7 @@ START_TEST(tokens_in_paths)
 
     tree_open(&tree, "tokens");
     add_lib(&tree, "/opt/binAL/liba.so", plain);
-    add_lib(&tree, "/opt/bin_/liba.so", plain);
-    add_lib(&tree, "/opt/bin2/liba.so", plain);
+    add_lib(&tree, "/liba.so", plain); /* an empty path leads nowhere */
     for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++)
         if (tokens[i].path != NULL)
             add_lib(&tree, tokens[i].path, plain);
@@ -528,6 +547,52 @@ START_TEST(tokens_in_paths)
             strcmp(tree.found, tokens[i].path != NULL ? expected : "") == 0,
             "'%s' leads to '%s'", tokens[i].runpath, tree.found);
     }
+    tree_close(&tree);
+}
+END_TEST
+
+/* What may stand behind "$ORIGIN", and what makes another name of it. */
+START_TEST(names_of_tokens)
+{
+    static const char behind[] = "-.@[`{~^AZaz09_";
+    const char *others = strchr(behind, 'A');
+    struct tree tree;
+
+    tree_open(&tree, "names");
+    for (const char *c = behind; *c != '\0'; c++) {
+        char runpath[] = "$ORIGIN?", path[] = "/bin?/liba.so";
+        runpath[7] = path[4] = *c;
+        add_lib(&tree, path, plain);
+        add_lib(&tree, "/bin/app",
+                (struct lib){NEEDS("liba.so"), .runpath = runpath});
+        walk(&tree, "/bin/app", NULL);
+        ck_assert_msg((tree.visits == 1) == (c < others), "'%s'", runpath);
+    }
+    tree_close(&tree);
+}
+END_TEST
+
+/* Paths that just fit PATH_MAX, and those that do not: none is there. */
+START_TEST(long_paths)
+{
+    static const char program[] =
+        "/a-folder-with-a-name-of-41-letters-in-all/app";
+    struct tree tree;
+    char runpath[1024] = "";
+
+    tree_open(&tree, "long");
+    for (int i = 0; i < 97; i++) /* 97 * 42 is 4074 */
+        strcat(runpath, "$ORIGIN");
+    for (int i = 0; i < 40; i++) {
+        add_lib(&tree, program,
+                (struct lib){NEEDS("liba.so"), .runpath = runpath});
+        check_walk(&tree, program, NULL, "");
+        strcat(runpath, ".");
+    }
+    for (int i = 0; i < 40; i++)
+        strcat(runpath, "$ORIGIN");
+    add_lib(&tree, program, (struct lib){NEEDS("liba.so"), .runpath = runpath});
+    check_walk(&tree, program, NULL, "");
     tree_close(&tree);
 }
 END_TEST
@@ -711,6 +776,11 @@ START_TEST(caches_that_help_not)
     add_cache(&tree, "liba.so", "/none/liba.so");
     check_walk(&tree, "/app", NULL, "liba.so /lib/liba.so\n");
     add_cache(&tree, "liba.so", "lib/liba.so");
+    check_walk(&tree, "/app", NULL, "liba.so /lib/liba.so\n");
+    add_cache(&tree, "liba.so", "/x/liba.so");
+    add_lib(&tree, "/x/liba.so", plain);
+    check_walk(&tree, "/app", NULL, "liba.so /x/liba.so\n");
+    ck_assert_int_eq(truncate(outside(&tree, "/etc/ld.so.cache"), 9 << 20), 0);
     check_walk(&tree, "/app", NULL, "liba.so /lib/liba.so\n");
     add_bytes(&tree, "/etc/ld.so.cache", "glibc-ld.so.cache1.1", 20);
     check_walk(&tree, "/app", NULL, "liba.so /lib/liba.so\n");
@@ -986,6 +1056,32 @@ START_TEST(caches_that_lie)
     cache_make(&cache, 1, some, SOME);
     memset(cache.bytes + 12, 0xff, 4); /* old entries */
     ck_assert_ptr_null(find(&cache, "libc1.so"));
+    for (int old = -1; old < 2; old++) {
+        cache_make(&cache, old, some, SOME);
+        cache.bytes[cache.head + 19] = '2'; /* the version */
+        ck_assert_ptr_null(find(&cache, "libc1.so"));
+    }
+}
+END_TEST
+
+static bool count_entry(void *ctx, struct ct_span name, struct ct_span path)
+{
+    (void)name, (void)path;
+    ++*(unsigned *)ctx;
+    return true;
+}
+
+START_TEST(a_cache_ends_with_its_count)
+{
+    struct cache cache;
+    unsigned count = 0;
+
+    cache_make(&cache, -1, some, SOME);
+    put_32(&cache, 20, 3);
+    ldcache_each(ct_span(cache.bytes, cache.len), count_entry, &count);
+    ck_assert_uint_eq(count, 2); /* one has hwcap bits */
+    ck_assert_str_eq(find(&cache, "liba.so"), "/x32/liba.so");
+    ck_assert_ptr_null(find(&cache, "libb.so"));
 }
 END_TEST
 
@@ -1079,9 +1175,12 @@ int main(void)
     tcase_add_test(tc, a_static_program);
     tcase_add_test(tc, the_order_of_the_loader);
     tcase_add_test(tc, default_folders);
+    tcase_add_test(tc, folders_of_other_machines);
     tcase_add_test(tc, rpath_is_inherited_runpath_is_not);
     tcase_add_test(tc, runpath_switches_rpath_off);
     tcase_add_test(tc, tokens_in_paths);
+    tcase_add_test(tc, names_of_tokens);
+    tcase_add_test(tc, long_paths);
     tcase_add_test(tc, origins);
     tcase_add_test(tc, a_program_in_the_root_folder);
     tcase_add_test(tc, needs_that_are_paths);
@@ -1098,6 +1197,7 @@ int main(void)
     tcase_add_test(tc, caches_that_end_early);
     tcase_add_test(tc, caches_with_a_wrong_byte);
     tcase_add_test(tc, caches_that_lie);
+    tcase_add_test(tc, a_cache_ends_with_its_count);
     tcase_add_test(tc, the_byte_order_of_a_cache);
     tcase_add_test(tc, strings_of_a_cache);
     tcase_add_test(tc, long_strings_of_a_cache);

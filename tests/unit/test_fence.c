@@ -314,11 +314,12 @@ START_TEST(leaving_breaks_its_own_fences_only)
 
     arrive(set, "a", "0123", 3);
     arrive(set, "b", "0123", 2);
+    arrive(set, "e", "0123", 3);
     arrive(set, "c", "4567", 4);
     arrive(set, "c", "4567", 5);
     arrive(set, "a", "2345", 5);
     arrive(set, "d", "67", 7);
-    check_leave(set, 0, 2, 2);
+    check_leave(set, 0, 3, 2);
     ck_assert_uint_eq(fences_waiting(set), 4);
     ck_assert_int_eq(arrive(set, "d", "67", 6), FENCE_COMPLETE);
     check_leave(set, 6, 2, 4);

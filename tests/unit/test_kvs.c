@@ -163,6 +163,8 @@ START_TEST(the_quota_is_exact)
 
     check_over_quota(kvs, 0, "key", "12345678");
     check_over_quota(kvs, 0, "a long key!", "");
+    ck_assert_int_eq(put(kvs, 0, "a long key", ""), 0);
+    ck_assert_int_eq(kvs_remove(kvs, ct_span_str("a long key")), 0);
     ck_assert_uint_eq(kvs_used(kvs, 0), 0);
     ck_assert_int_eq(put(kvs, 0, "key", "1234567"), 0);
     check_over_quota(kvs, 0, "a", "");

@@ -147,6 +147,7 @@ START_TEST(maps_that_are_not_cyclic)
 {
     unsigned map[64];
 
+    ck_assert_ptr_null(encode_into(NULL, 7, 16));
     ck_assert_ptr_null(
         encode_into(map, digits_to_map("1212121212121212", map), 40));
     ck_assert_ptr_null(
@@ -174,6 +175,7 @@ static const struct {
     {"(vector,[(0,2,1)]x3,2)", "0101012"},
     {"(vector,[0,(1,2,1)]x2)", "0120120"},
     {"(vector,[5]x1,[6,7]x2)", "56767"},
+    {"(vector,5,[6,7]x2,9)", "567679"},
     {"(vector,[0]x2147483647)", "00000000"},
     {"(vector,[(0,0,0)]x2147483647,[(3,2,0)]x2147483647,4)", "44"},
     {"(vector,(0,0,5),(1,1,1))", "111"},
@@ -223,6 +225,9 @@ static const char *const unreadable[] = {
     "(vector,(0,1))",
     "(vector,(0,1,1,1))",
     "(vector,(0,1,))",
+    "(vector,(0,1,1),(0,1,)",
+    "(vector,0,[)",
+    "(vector,0,[(0,1,1)",
     "(vector,())",
     "(vector,(,1,1))",
     "(vector,(-1,1,1))",
@@ -292,15 +297,33 @@ START_TEST(texts_that_end_early)
 }
 END_TEST
 
-START_TEST(no_ranks_at_all)
+static int decode_nothing(const char *text)
 {
     unsigned map = UNTOUCHED;
+    int rc = mapping_decode(ct_span_str(text), 0, &map, NULL);
 
-    ck_assert_int_eq(mapping_decode(ct_span_str("(vector,3)"), 0, &map, NULL),
-                     0);
-    ck_assert_int_eq(mapping_decode(ct_span_str("(vector,"), 0, &map, NULL),
-                     -1);
     ck_assert_uint_eq(map, UNTOUCHED);
+    return rc;
+}
+
+START_TEST(no_ranks_at_all)
+{
+    ck_assert_int_eq(decode_nothing("(vector,3)"), 0);
+    ck_assert_int_eq(decode_nothing("(vector)"), 0);
+    ck_assert_int_eq(decode_nothing("(vector,"), -1);
+    ck_assert_int_eq(decode_nothing("(matrix,3)"), -1);
+}
+END_TEST
+
+START_TEST(errors_say_where)
+{
+    struct ct_error err;
+    unsigned map[5];
+
+    mapping_decode(ct_span_str("(vector,(0,1,x))"), 5, map, &err);
+    ck_assert_str_eq(err.text, "process mapping: wrong at byte 13");
+    mapping_decode(ct_span_str("(vector,(1,3,1))"), 5, map, &err);
+    ck_assert_str_eq(err.text, "process mapping: no node for ranks 3 to 4");
 }
 END_TEST
 
@@ -501,6 +524,7 @@ int main(void)
     tcase_add_test(tc, texts_that_say_nothing);
     tcase_add_test(tc, texts_that_end_early);
     tcase_add_test(tc, no_ranks_at_all);
+    tcase_add_test(tc, errors_say_where);
     tcase_add_test(tc, hostile_texts_take_no_time);
     tcase_add_test(tc, random_maps);
     tcase_add_test(tc, all_small_maps);

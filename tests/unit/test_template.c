@@ -5,6 +5,9 @@
 #include "container/template.h"
 #include "tests/unit/zygote.h"
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
+
 static struct plan plans[2];
 
 static void set_up(void)
@@ -96,6 +99,28 @@ START_TEST(ids_are_the_callers)
     snprintf(expected, sizeof expected, "%u %u\n", (unsigned)geteuid(),
              (unsigned)getegid());
     check(plain, "echo $(id -u) $(id -g)", expected);
+}
+END_TEST
+
+static const unsigned lost_capabilities[] = {CAP_SETUID, CAP_SETGID};
+
+static void lose_capability(unsigned number)
+{
+    struct __user_cap_header_struct head = {.version =
+                                                _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+
+    ck_assert_int_eq((int)syscall(SYS_capget, &head, data), 0);
+    data[0].effective &= ~(1U << number);
+    data[0].permitted &= ~(1U << number);
+    ck_assert_int_eq((int)syscall(SYS_capset, &head, data), 0);
+}
+
+/* As in containers of others: what cannot be mapped whole is mapped in part. */
+START_TEST(root_may_lack_power_over_ids)
+{
+    lose_capability(lost_capabilities[_i]);
+    check(plain, "cat /marker", "here\n");
 }
 END_TEST
 
@@ -414,6 +439,7 @@ static TCase *make_case(void)
     tcase_add_test(tc, ranks_share_all_but_mounts);
     tcase_add_test(tc, ranks_have_no_privilege);
     tcase_add_test(tc, ids_are_the_callers);
+    tcase_add_loop_test(tc, root_may_lack_power_over_ids, 0, 2);
     tcase_add_test(tc, ranks_have_their_descriptors_alone);
     tcase_add_test(tc, image_is_the_root);
     tcase_add_test(tc, image_cannot_be_changed);

@@ -4,7 +4,22 @@
  */
 #include "tests/unit/zygote.h"
 
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
 static struct plan plan;
+static bool small_sockets;
+
+/* The linker takes this one: sockets as where net.core.wmem_default is low. */
+int socketpair(int domain, int type, int protocol, int fds[2])
+{
+    int rc = (int)syscall(SYS_socketpair, domain, type, protocol, fds);
+    int size = 20000;
+
+    for (int i = 0; i < 2 && rc == 0 && small_sockets; i++)
+        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    return rc;
+}
 
 static void set_up(void)
 {
@@ -126,6 +141,29 @@ START_TEST(too_much_for_one_request)
     ck_assert_int_eq(err.code, E2BIG);
     check_script(z, 0, "echo alive", "alive\n");
     free(word);
+    end_zygote(z);
+}
+END_TEST
+
+START_TEST(much_for_one_request)
+{
+    enum { LARGE = 100 * 1000 };
+    struct output output = make_output();
+    struct zygote *z;
+    char text[LARGE + 1],
+        *argv[] = {"sh", "-c", "echo ${#1}", "sh", text, NULL};
+    const struct zygote_app app = {.argv = argv};
+
+    small_sockets = true;
+    z = start_zygote(&plan, 1);
+    memset(text, 'x', LARGE);
+    text[LARGE] = '\0';
+    ck_assert_int_eq(zygote_prepare(z, &app, NULL), 0);
+    expect(z, ZYGOTE_PREPARED, 0);
+    start_rank(z, 0, 0, &output);
+    read_output(&output, text, sizeof text);
+    ck_assert_str_eq(text, "100000\n");
+    expect(z, ZYGOTE_EXITED, 0);
     end_zygote(z);
 }
 END_TEST
@@ -432,6 +470,7 @@ static TCase *make_case(void)
     tcase_add_test(tc, commands_are_looked_for_where_asked);
     tcase_add_test(tc, requests_that_make_no_sense);
     tcase_add_test(tc, too_much_for_one_request);
+    tcase_add_test(tc, much_for_one_request);
     tcase_add_test(tc, ranks_run_and_end);
     tcase_add_test(tc, later_variables_win);
     tcase_add_test(tc, ranks_that_cannot_start);
