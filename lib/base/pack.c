@@ -55,6 +55,8 @@ const void *unpack_bytes(struct unpack *u, size_t len)
         u->failed = true;
         return NULL;
     }
+    if (len == 0)
+        return ""; /* of no bytes at all, u->bytes may be NULL */
     const char *bytes = u->bytes + u->at;
     u->at += len;
     return bytes;

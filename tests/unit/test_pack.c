@@ -102,7 +102,7 @@ START_TEST(nothing_costs_nothing)
     pack_bytes(&p, NULL, 0);
     ck_assert_ptr_null(p.bytes);
     ck_assert(!p.failed);
-    unpack_bytes(&u, 0);
+    ck_assert_ptr_nonnull(unpack_bytes(&u, 0));
     ck_assert(!u.failed);
 }
 END_TEST
