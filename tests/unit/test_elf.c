@@ -204,8 +204,8 @@ static void write_section(struct pen *pen, uint32_t type, uint64_t offset,
 static void write_sections(struct pen pen)
 {
     write_section(&pen, SHT_NULL, 0, 0, 0);
-    write_section(&pen, SHT_DYNSYM, SYMBOLS_AT, pen.spec->symbols_size, 2);
     write_section(&pen, SHT_STRTAB, STRINGS_AT, sizeof strings, 0);
+    write_section(&pen, SHT_DYNSYM, SYMBOLS_AT, pen.spec->symbols_size, 1);
 }
 
 static void write_file(const struct spec *spec, unsigned char *file)
@@ -285,6 +285,49 @@ START_TEST(a_program_that_needs_nothing)
     ck_assert_ptr_null(info.runpath);
     ck_assert_uint_eq(info.needed.count, 0);
     elf_info_clear(&info);
+}
+END_TEST
+
+START_TEST(an_object_file)
+{
+    struct spec spec = good_spec();
+    unsigned char file[FILE_SIZE];
+    struct elf_info info;
+
+    write_file(&spec, file);
+    memset(file + offsetof(Elf64_Ehdr, e_phnum), 0, 2);
+    CT_AUTO_FD int fd = file_of(file, sizeof file);
+    ck_assert_int_eq(elf_read(fd, &info, NULL), 0);
+    ck_assert_int_eq(info.machine, EM_S390);
+    ck_assert_uint_eq(info.needed.count, 0);
+    elf_info_clear(&info);
+}
+END_TEST
+
+/* Segments that do not hold the strings, and one that does. */
+static const struct segment around[][2] = {
+    {{PT_LOAD, 0x40, ADDRESS - 0x1000, 0x10}, {PT_LOAD, 0, ADDRESS, FILE_SIZE}},
+    {{PT_LOAD, 0x40, ADDRESS + 0x1000, 0x10}, {PT_LOAD, 0, ADDRESS, FILE_SIZE}},
+    {{PT_NOTE, 0x40, ADDRESS, FILE_SIZE}, {PT_LOAD, 0, ADDRESS, FILE_SIZE}},
+    {{PT_LOAD, 0x40, ADDRESS + STRINGS_AT - 0x10, 0x10},
+     {PT_LOAD, STRINGS_AT, ADDRESS + STRINGS_AT, sizeof strings}},
+    {{PT_LOAD, 0x40, ADDRESS + STRINGS_AT + 1, 0x10},
+     {PT_LOAD, STRINGS_AT, ADDRESS + STRINGS_AT, sizeof strings}},
+};
+
+START_TEST(the_segment_of_the_strings)
+{
+    for (size_t i = 0; i < sizeof around / sizeof around[0]; i++) {
+        struct spec spec = good_spec();
+        struct elf_info info;
+        struct ct_error err = {0};
+        spec.segments[0] = around[i][0];
+        spec.segments[3] = around[i][1];
+        CT_AUTO_FD int fd = file_of_spec(&spec);
+        ck_assert_msg(elf_read(fd, &info, &err) == 0, "%zu: %s", i, err.text);
+        check_good(&info);
+        elf_info_clear(&info);
+    }
 }
 END_TEST
 
@@ -398,6 +441,8 @@ static const struct {
     {-1, {0}, 6, {DT_DEBUG, 0}},
     {-1, {0}, 6, {DT_STRSZ, 0}},
     {-1, {0}, 6, {DT_STRSZ, 5}},
+    {-1, {0}, 6, {DT_STRSZ, 52}}, /* the NUL of the last is behind it */
+    {0, {PT_LOAD, 0, ADDRESS, STRINGS_AT + 52}, 6, {DT_STRSZ, 0x1000}},
     {0, {PT_LOAD, 0, ADDRESS, STRINGS_AT}, -1, {0, 0}},
     {0, {PT_NOTE, 0, ADDRESS, FILE_SIZE}, -1, {0, 0}},
     {0, {PT_LOAD, FILE_SIZE, ADDRESS, FILE_SIZE}, -1, {0, 0}},
@@ -823,6 +868,8 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, all_classes_and_byte_orders);
     tcase_add_test(tc, a_program_that_needs_nothing);
+    tcase_add_test(tc, an_object_file);
+    tcase_add_test(tc, the_segment_of_the_strings);
     tcase_add_test(tc, the_last_of_two);
     tcase_add_test(tc, dynamic_entries_without_an_end);
     tcase_add_test(tc, no_elf_files);
