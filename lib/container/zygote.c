@@ -23,6 +23,7 @@ struct waiting {
 struct zygote {
     pid_t pid;
     int fd;
+    size_t room; /* for one packet */
     bool gone;
     struct waiting *first, **last;
     char *packet; /* ZYGOTE_PACKET_MAX, for receiving */
@@ -104,7 +105,7 @@ static int deliver(struct zygote *z, struct pack *p, const int *fds,
 
     if (p->failed)
         rc = ct_fail_nomem(reterr);
-    else if (p->len > ZYGOTE_PACKET_MAX)
+    else if (p->len > z->room)
         rc = ct_fail(reterr, E2BIG, "too many arguments or variables");
     else if (z->first != NULL ||
              send_packet(z->fd, p->bytes, p->len, fds, fd_count) < 0)
@@ -260,6 +261,24 @@ static int hand_shake(struct zygote *z, bool container,
     return 0;
 }
 
+/*
+ * A packet must fit into the socket's buffer, whose usual size is the site's
+ * choice. Linux counts twice what is asked for, and wants 32 bytes of it.
+ */
+static int make_room(struct zygote *z, struct ct_error *reterr)
+{
+    int size = ZYGOTE_PACKET_MAX;
+    socklen_t len = sizeof size;
+
+    if (setsockopt(z->fd, SOL_SOCKET, SO_SNDBUF, &size, len) < 0 ||
+        getsockopt(z->fd, SOL_SOCKET, SO_SNDBUF, &size, &len) < 0)
+        return ct_fail_errno(reterr, "SO_SNDBUF");
+    z->room = (size_t)size - 32;
+    if (z->room > ZYGOTE_PACKET_MAX)
+        z->room = ZYGOTE_PACKET_MAX;
+    return 0;
+}
+
 static int fork_zygote(struct zygote *z, const struct zygote_config *config,
                        struct ct_error *reterr)
 {
@@ -292,7 +311,7 @@ struct zygote *zygote_start(const struct zygote_config *config,
     z->pid = -1;
     z->last = &z->first;
     own.common.container = any_container(config);
-    if (fork_zygote(z, &own, reterr) < 0 ||
+    if (fork_zygote(z, &own, reterr) < 0 || make_room(z, reterr) < 0 ||
         hand_shake(z, own.common.container, reterr) < 0) {
         zygote_destroy(z);
         return NULL;

@@ -148,7 +148,7 @@ END_TEST
 START_TEST(much_for_one_request)
 {
     enum { LARGE = 100 * 1000 };
-    struct output output = make_output();
+    struct output output;
     struct zygote *z;
     char text[LARGE + 1],
         *argv[] = {"sh", "-c", "echo ${#1}", "sh", text, NULL};
@@ -160,6 +160,7 @@ START_TEST(much_for_one_request)
     text[LARGE] = '\0';
     ck_assert_int_eq(zygote_prepare(z, &app, NULL), 0);
     expect(z, ZYGOTE_PREPARED, 0);
+    output = make_output();
     start_rank(z, 0, 0, &output);
     read_output(&output, text, sizeof text);
     ck_assert_str_eq(text, "100000\n");
