@@ -75,25 +75,37 @@ static int map_one(pid_t pid, const char *name, unsigned id)
     return write_proc(pid, name, line);
 }
 
+static int map_users(pid_t pid)
+{
+    if (geteuid() == 0 && map_all(pid, "uid_map") == 0)
+        return 0;
+    return map_one(pid, "uid_map", (unsigned)geteuid());
+}
+
+/* One group alone may be mapped only where groups cannot be given up. */
+static int map_groups(pid_t pid)
+{
+    if (geteuid() == 0 && map_all(pid, "gid_map") == 0)
+        return 0;
+    if (write_proc(pid, "setgroups", "deny") < 0)
+        return -1;
+    return map_one(pid, "gid_map", (unsigned)getegid());
+}
+
+/* Root may have power over users and none over groups, or the reverse. */
 int namespace_map(pid_t pid, struct ct_error *reterr)
 {
-    if (geteuid() == 0 && map_all(pid, "uid_map") == 0 &&
-        map_all(pid, "gid_map") == 0)
-        return 0;
-    if (write_proc(pid, "setgroups", "deny") < 0 ||
-        map_one(pid, "uid_map", (unsigned)geteuid()) < 0 ||
-        map_one(pid, "gid_map", (unsigned)getegid()) < 0)
+    if (map_users(pid) < 0 || map_groups(pid) < 0)
         return ct_fail_errno(reterr, "cannot map ids into the user namespace");
     return 0;
 }
 
 int namespace_lock_privileges(struct ct_error *reterr)
 {
-    const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
-                               SECBIT_NO_SETUID_FIXUP |
-                               SECBIT_NO_SETUID_FIXUP_LOCKED |
-                               SECBIT_NO_CAP_AMBIENT_RAISE |
-                               SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+    const unsigned long bits =
+        SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+        SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+        SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
     for (unsigned long cap = 0; cap < 64; cap++)
         if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL)
