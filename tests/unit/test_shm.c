@@ -138,14 +138,22 @@ START_TEST(what_others_made_stays)
 }
 END_TEST
 
-static void await_tick(void)
+static bool is_later(const struct timespec *a, const struct timespec *b)
 {
-    struct timespec start, now;
+    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec
+                                  : a->tv_nsec > b->tv_nsec;
+}
 
-    clock_gettime(CLOCK_REALTIME_COARSE, &start);
+/* Until the clock that shm_start() reads has passed the file by. */
+static void await_after(const char *name)
+{
+    struct timespec now;
+    struct stat st;
+
+    ck_assert_int_eq(stat(name, &st), 0);
     do
         clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    while (now.tv_nsec == start.tv_nsec);
+    while (!is_later(&now, &st.st_ctim));
 }
 
 START_TEST(what_is_older_stays)
@@ -153,7 +161,7 @@ START_TEST(what_is_older_stays)
     pid_t pid;
 
     make("mpich_shm_old");
-    await_tick();
+    await_after("mpich_shm_old");
     shm_start(&shm);
     make("mpich_shm_new");
     pid = hold("mpich_shm_old", true);
