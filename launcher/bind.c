@@ -10,8 +10,9 @@
  *
  * Cores and CPUs that this process may not use count as absent.
  */
-#include "base/scope.h"
 #include "launcher/bind.h"
+
+#include "base/scope.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -126,8 +126,8 @@ static bool visit_cached(void *ctx, struct ct_span name, struct ct_span path)
 /* An image may have a pipe or a device there: never wait for it. */
 static int open_file(int rootfd, const char *path, struct stat *st)
 {
-    CT_AUTO_FD int fd = kernel_open_in_root(
-        rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    CT_AUTO_FD int fd =
+        kernel_open_in_root(rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
         return -1;

@@ -120,15 +120,20 @@ static bool wait_for(int fd, int owner)
 }
 
 static pid_t start_shell(const struct rank_common *common,
-                         const struct plan *plan, int null, int in,
-                         int out, struct strv *env,
-                         struct ct_error *reterr)
+                         const struct plan *plan, int null, int in, int out,
+                         struct strv *env, struct ct_error *reterr)
 {
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)script, NULL};
     struct rank_start start = {
-        .common = common, .plan = plan, .path = argv[0], .argv = argv,
-        .env = strv_list(env), .workdir = "/", .null = null,
-        .fds = {in, out, STDERR_FILENO, -1}, .group = 0,
+        .common = common,
+        .plan = plan,
+        .path = argv[0],
+        .argv = argv,
+        .env = strv_list(env),
+        .workdir = "/",
+        .null = null,
+        .fds = {in, out, STDERR_FILENO, -1},
+        .group = 0,
     };
 
     return rank_start(&start, reterr);

@@ -119,8 +119,8 @@ int namespace_lock_privileges(struct ct_error *reterr)
 
 int namespace_drop_capabilities(void)
 {
-    struct __user_cap_header_struct head = {
-        .version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_header_struct head = {.version =
+                                                _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {{0}};
 
     return (int)syscall(SYS_capset, &head, none);

@@ -16,8 +16,8 @@
 int namespace_unshare(struct ct_error *reterr);
 
 /*
- * Give the user namespace of pid, a child of ours, its ids, each the same inside
- * as outside: all of ours when we are privileged, else the caller's own.
+ * Give the user namespace of pid, a child of ours, its ids, each the same
+ * inside as outside: all of ours when we are privileged, else the caller's own.
  */
 int namespace_map(pid_t pid, struct ct_error *reterr);
 

@@ -35,9 +35,9 @@ static const struct default_mount defaults[] = {
  * the image's programs.
  */
 static const char *const system_dirs[] = {
-    "/",     "/bin",  "/boot", "/etc", "/lib", "/lib64", "/libexec",
-    "/opt",  "/run",  "/sbin", "/usr", "/var", "/mnt",   "/media",
-    "/home", "/root", "/srv",  NULL,
+    "/",        "/bin",   "/boot", "/etc",  "/lib", "/lib64",
+    "/libexec", "/opt",   "/run",  "/sbin", "/usr", "/var",
+    "/mnt",     "/media", "/home", "/root", "/srv", NULL,
 };
 
 /*
@@ -78,8 +78,8 @@ static bool is_root(const char *path)
 static struct mount *add(struct plan *plan, enum mount_kind kind,
                          const char *source, const char *target)
 {
-    struct mount *grown = realloc(
-        plan->mounts, (plan->mount_count + 1) * sizeof *plan->mounts);
+    struct mount *grown =
+        realloc(plan->mounts, (plan->mount_count + 1) * sizeof *plan->mounts);
 
     if (grown == NULL)
         return NULL;
@@ -194,8 +194,8 @@ static int add_accounts(struct plan *plan, const struct host_facts *facts)
     if (add_account(plan, "/etc/passwd", key, line) < 0)
         return -1;
     snprintf(key, sizeof key, ":x:%u:", (unsigned)facts->gid);
-    snprintf(line, sizeof line, "%s:x:%u:",
-             facts->group != NULL ? facts->group : "group",
+    snprintf(line, sizeof line,
+             "%s:x:%u:", facts->group != NULL ? facts->group : "group",
              (unsigned)facts->gid);
     return add_account(plan, "/etc/group", key, line);
 }
@@ -233,12 +233,14 @@ static int add_bind(struct plan *plan, const char *text, const char *cwd,
     mode = strsep(&rest, ":");
     if (*source == '\0' || rest != NULL || (target && target[0] != '/') ||
         (mode && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0))
-        return ct_fail(reterr, EINVAL, "--bind takes SRC[:DST[:ro|rw]] with an "
-                       "absolute DST, not '%s'", text);
+        return ct_fail(reterr, EINVAL,
+                       "--bind takes SRC[:DST[:ro|rw]] with an "
+                       "absolute DST, not '%s'",
+                       text);
     CT_AUTO_FREE char *from = absolute(source, cwd);
-    struct mount *m =
-        from != NULL ? add(plan, MOUNT_BIND, from, target ? target : from)
-                     : NULL;
+    struct mount *m = from != NULL
+                          ? add(plan, MOUNT_BIND, from, target ? target : from)
+                          : NULL;
     if (m == NULL)
         return ct_fail_nomem(reterr);
     m->readonly = mode != NULL && strcmp(mode, "ro") == 0;
@@ -367,9 +369,10 @@ static int describe_image(const struct plan *plan, struct strv *ret)
     if (plan->image_path == NULL)
         return strv_add(ret, "image   none");
 
-    const char *root = plan->writable_tmpfs ? "root    image under a tmpfs overlay,"
-                                              "rw,nosuid,nodev"
-                                            : "root    image,ro,nosuid,nodev";
+    const char *root = plan->writable_tmpfs
+                           ? "root    image under a tmpfs overlay,"
+                             "rw,nosuid,nodev"
+                           : "root    image,ro,nosuid,nodev";
 
     if (strv_addf(ret, "image   %s %s", image_kind_name(image->kind),
                   plan->image_path) < 0)

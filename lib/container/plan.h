@@ -45,11 +45,11 @@ struct plan {
 };
 
 struct plan_request {
-    const char *image;        /* as typed */
-    char *const *binds;       /* NULL-terminated src[:dst[:ro|rw]] */
-    char *const *scratch;     /* NULL-terminated */
-    char *const *env;         /* NULL-terminated NAME=value */
-    const char *pwd;          /* --pwd or NULL */
+    const char *image;    /* as typed */
+    char *const *binds;   /* NULL-terminated src[:dst[:ro|rw]] */
+    char *const *scratch; /* NULL-terminated */
+    char *const *env;     /* NULL-terminated NAME=value */
+    const char *pwd;      /* --pwd or NULL */
     bool no_home, cleanenv, writable_tmpfs;
 };
 

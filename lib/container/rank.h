@@ -18,24 +18,25 @@ enum { RANK_PMI_FD = 3, RANK_FDS = 4 };
 
 /* What all ranks have in common. */
 struct rank_common {
-    bool container;      /* a mount namespace of its own, no capabilities */
-    sigset_t mask;       /* signal mask that the application gets */
+    bool container;        /* a mount namespace of its own, no capabilities */
+    sigset_t mask;         /* signal mask that the application gets */
     struct sigaction pipe; /* and what it does about SIGPIPE */
-    struct rlimit files; /* and its RLIMIT_NOFILE */
+    struct rlimit files;   /* and its RLIMIT_NOFILE */
 };
 
 struct rank_start {
     const struct rank_common *common;
-    const struct plan *plan; /* for its scratch mounts; NULL without container */
-    const char *path;        /* what to execute */
+    const struct plan
+        *plan;        /* for its scratch mounts; NULL without container */
+    const char *path; /* what to execute */
     char *const *argv;
     char *const *env;
-    const char *workdir;   /* NULL: where the caller is */
+    const char *workdir;         /* NULL: where the caller is */
     const char *workdir_else[2]; /* tried in turn when the first is not there */
-    int fds[RANK_FDS];     /* stdin, stdout, stderr, PMI; -1: /dev/null, or none */
-    int null;              /* an open /dev/null */
-    pid_t group;           /* process group to join; 0: one of its own */
-    const void *cpus;      /* cpu_set_t of cpus_size bytes, or NULL */
+    int fds[RANK_FDS]; /* stdin, stdout, stderr, PMI; -1: /dev/null, or none */
+    int null;          /* an open /dev/null */
+    pid_t group;       /* process group to join; 0: one of its own */
+    const void *cpus;  /* cpu_set_t of cpus_size bytes, or NULL */
     size_t cpus_size;
 };
 

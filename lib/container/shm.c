@@ -16,14 +16,29 @@ static const char folder[] = "/dev/shm/";
 
 /* Names of files that MPI libraries make in /dev/shm. */
 static const char *const of_mpi[] = {
-    "mpich_shm_*", "mpich_shar_tmp*",      /* MPICH */
-    "ucx_shm_posix_*",                     /* UCX */
-    "vader_segment.*", "sm_segment.*",     /* Open MPI */
-    "osc_rdma.*", "pmix_*",                /* Open MPI, PMIx */
-    "fi_shm_*", "ofi_*", "sm2_mmap_*",     /* libfabric */
-    "impi-shm-*", "Intel_MPI_*",           /* Intel MPI */
-    "psm*_shm.*", "psm3_shm.*",            /* PSM */
-    "mv2_*", "cray-*",                     /* MVAPICH2, Cray MPICH */
+    /* MPICH */
+    "mpich_shm_*",
+    "mpich_shar_tmp*",
+    /* UCX */
+    "ucx_shm_posix_*",
+    /* Open MPI, PMIx */
+    "vader_segment.*",
+    "sm_segment.*",
+    "osc_rdma.*",
+    "pmix_*",
+    /* libfabric */
+    "fi_shm_*",
+    "ofi_*",
+    "sm2_mmap_*",
+    /* Intel MPI */
+    "impi-shm-*",
+    "Intel_MPI_*",
+    /* PSM */
+    "psm*_shm.*",
+    "psm3_shm.*",
+    /* MVAPICH2, Cray MPICH */
+    "mv2_*",
+    "cray-*",
     NULL,
 };
 
@@ -74,8 +89,8 @@ static void look_at_fds(const char *pid, struct strv *seen)
     if (dir == NULL)
         return;
     while ((entry = readdir(dir)) != NULL) {
-        ssize_t len = readlinkat(dirfd(dir), entry->d_name, target,
-                                 sizeof target - 1);
+        ssize_t len =
+            readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1);
         target[len > 0 ? len : 0] = '\0';
         if (strncmp(target, folder, sizeof folder - 1) == 0 &&
             !has(seen, target + sizeof folder - 1))
@@ -103,7 +118,7 @@ static bool is_of_mpi(const char *name)
     return false;
 }
 
-/* The change time, since mkstemp() and ftruncate() set it and nobody else can. */
+/* The change time: mkstemp() and ftruncate() set it, and nobody can choose. */
 static bool is_ours(int dir, const char *name, const struct shm *shm)
 {
     struct stat st;
@@ -119,8 +134,8 @@ static bool is_ours(int dir, const char *name, const struct shm *shm)
 /*
  * A lease for writing is to be had of a file that nobody has open or mapped, in
  * whatever namespace: those of other user namespaces we may not look at. The
- * kernel tells who waits for a lease with a signal, SIGIO if we choose no other.
- * Before Linux 5.3 a file of a tmpfs is never free, and stays.
+ * kernel tells who waits for a lease with a signal, SIGIO if we choose no
+ * other. Before Linux 5.3 a file of a tmpfs is never free, and stays.
  */
 static void remove_unused(int dir, const char *name)
 {
@@ -128,8 +143,7 @@ static void remove_unused(int dir, const char *name)
 
     if (fd < 0)
         return;
-    if (fcntl(fd, F_SETSIG, SIGURG) == 0 &&
-        fcntl(fd, F_SETLEASE, F_WRLCK) == 0)
+    if (fcntl(fd, F_SETSIG, SIGURG) == 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0)
         unlinkat(dir, name, 0);
     close(fd);
 }

@@ -139,8 +139,7 @@ static char *read_image_file(int image, const char *path)
 {
     struct stat st;
     char *text;
-    CT_AUTO_FD int fd =
-        kernel_open_in_root(image, path, O_RDONLY | O_NONBLOCK);
+    CT_AUTO_FD int fd = kernel_open_in_root(image, path, O_RDONLY | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
         st.st_size > APPEND_FILE_MAX)
@@ -208,8 +207,10 @@ int skeleton_append(int image, const struct mount *m, unsigned number,
                              m->target);
     *ret_tree = kernel_clone_tree(AT_FDCWD, path);
     if (*ret_tree < 0 ||
-        kernel_mount_setattr(*ret_tree, KERNEL_ATTR_RDONLY |
-                             KERNEL_ATTR_NOSUID | KERNEL_ATTR_NODEV, 0) < 0) {
+        kernel_mount_setattr(*ret_tree,
+                             KERNEL_ATTR_RDONLY | KERNEL_ATTR_NOSUID |
+                                 KERNEL_ATTR_NODEV,
+                             0) < 0) {
         ct_close(ret_tree);
         return ct_fail_errno(reterr, "cannot bind %.200s", m->target);
     }

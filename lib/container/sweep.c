@@ -129,8 +129,8 @@ static int have_children(pid_t spare)
 /*
  * Children of what dies become ours, so this ends when there are none. A child
  * is not reaped by anybody else, so its pid is nobody else's. All are killed
- * before one is waited for, which another may trace; one that has become another
- * user's cannot be killed, and is not waited for.
+ * before one is waited for, which another may trace; one that has become
+ * another user's cannot be killed, and is not waited for.
  */
 void sweep(pid_t spare)
 {

@@ -26,9 +26,9 @@
 
 struct build {
     const struct plan *plan;
-    int *trees;  /* [mount_count] detached sources, -1: none (yet) */
-    int image;   /* detached, then where it is attached */
-    int root;    /* what becomes "/" */
+    int *trees; /* [mount_count] detached sources, -1: none (yet) */
+    int image;  /* detached, then where it is attached */
+    int root;   /* what becomes "/" */
     pid_t fuse_pid;
     struct ct_error *err;
 };
@@ -90,8 +90,9 @@ static int clone_directory(const struct plan *plan, struct ct_error *reterr)
     if (found.st_dev != opened.st_dev || found.st_ino != opened.st_ino)
         return ct_fail(reterr, ESTALE, "the image %.200s has been replaced",
                        plan->image_path);
-    if (kernel_mount_setattr(tree, KERNEL_ATTR_RDONLY | KERNEL_ATTR_NOSUID |
-                             KERNEL_ATTR_NODEV, 0) < 0)
+    if (kernel_mount_setattr(
+            tree, KERNEL_ATTR_RDONLY | KERNEL_ATTR_NOSUID | KERNEL_ATTR_NODEV,
+            0) < 0)
         return ct_fail_errno(reterr, "cannot make the image read-only");
     return ct_steal_fd(&tree);
 }
@@ -113,8 +114,8 @@ static int enter_stage(struct ct_error *reterr)
                                        "work",  "root", "files"};
 
     for (const char *const *stage = stages; *stage != NULL; stage++) {
-        if (mount("ctrun", *stage, "tmpfs", MS_NOSUID | MS_NODEV,
-                  "mode=0755") < 0)
+        if (mount("ctrun", *stage, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") <
+            0)
             continue;
         if (chdir(*stage) < 0)
             break;
@@ -149,8 +150,7 @@ static bool inside_earlier(const struct build *b, size_t index)
         const struct mount *m = &b->plan->mounts[i];
         size_t len = strlen(m->target);
         bool there = m->kind == MOUNT_SCRATCH || b->trees[i] >= 0;
-        if (there && strncmp(target, m->target, len) == 0 &&
-            target[len] == '/')
+        if (there && strncmp(target, m->target, len) == 0 && target[len] == '/')
             return true;
     }
     return false;
@@ -282,9 +282,9 @@ static int pivot(int root, struct ct_error *reterr)
 
 static int build(struct build *b)
 {
-    if (clone_sources(b) < 0 || open_image(b) < 0 ||
-        enter_stage(b->err) < 0 || attach_image(b) < 0 ||
-        make_files(b) < 0 || choose_root(b) < 0 || attach_sources(b) < 0)
+    if (clone_sources(b) < 0 || open_image(b) < 0 || enter_stage(b->err) < 0 ||
+        attach_image(b) < 0 || make_files(b) < 0 || choose_root(b) < 0 ||
+        attach_sources(b) < 0)
         return -1;
     return pivot(b->root, b->err);
 }

@@ -10,15 +10,17 @@
 
 #include <sys/types.h>
 
-struct template {
-    int mntns;       /* the mount namespace; CLOEXEC */
-    pid_t fuse_pid;  /* who serves the image, or 0 */
+struct template
+{
+    int mntns;      /* the mount namespace; CLOEXEC */
+    pid_t fuse_pid; /* who serves the image, or 0 */
 };
 
 /*
  * Make it and stay in it. The caller is single-threaded, owns its user
  * namespace (namespace.h) and is in a mount namespace that shows the host.
- * 0 with a caller-owned *ret; -1 with the reason, in an unknown mount namespace.
+ * 0 with a caller-owned *ret; -1 with the reason, in an unknown mount
+ * namespace.
  */
 int template_build(const struct plan *plan, struct template *ret,
                    struct ct_error *reterr);

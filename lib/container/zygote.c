@@ -238,8 +238,7 @@ static bool any_container(const struct zygote_config *config)
 }
 
 /* The zygote cannot give itself more than one id, so its parent does. */
-static int hand_shake(struct zygote *z, bool container,
-                      struct ct_error *reterr)
+static int hand_shake(struct zygote *z, bool container, struct ct_error *reterr)
 {
     struct pollfd wait = {.fd = z->fd, .events = POLLIN};
     struct zygote_event ev;

@@ -4,8 +4,8 @@
  * the process that serves the image.
  *
  * ctrun asks for things and hears of them on one socket; when that closes, by
- * whatever end of ctrun, the zygote ends all that it started, cleans up and goes.
- * If the zygote dies, its children die with it (PR_SET_PDEATHSIG).
+ * whatever end of ctrun, the zygote ends all that it started, cleans up and
+ * goes. If the zygote dies, its children die with it (PR_SET_PDEATHSIG).
  *
  * This half is ctrun's: nothing here waits, but zygote_start() for as long as
  * the zygote takes to come up.
@@ -40,7 +40,8 @@ struct zygote_config {
 struct zygote *zygote_start(const struct zygote_config *config,
                             struct ct_error *reterr);
 
-/* Close the socket, end the zygote however it is, reap it, sweep; NULL is fine. */
+/* Close the socket, end the zygote however it is, reap it, sweep; NULL is fine.
+ */
 void zygote_destroy(struct zygote *zygote);
 
 /* The socket, to wait on: for reading always, for writing when it says so. */
@@ -50,7 +51,8 @@ bool zygote_wants_write(const struct zygote *zygote);
 /* Send what is waiting. -1: the zygote is gone. */
 int zygote_flush(struct zygote *zygote);
 
-/* An application: what ranks will execute. app is the caller's number for it. */
+/* An application: what ranks will execute. app is the caller's number for it.
+ */
 struct zygote_app {
     unsigned app;
     unsigned plan;
@@ -66,9 +68,9 @@ int zygote_prepare(struct zygote *zygote, const struct zygote_app *app,
 struct zygote_rank {
     unsigned id; /* the caller's number for it */
     unsigned app;
-    char *const *env;   /* the rank's own variables, over all others */
-    const int *fds;     /* [RANK_FDS], -1: none; sent, not closed */
-    const void *cpus;   /* cpu_set_t, or NULL */
+    char *const *env; /* the rank's own variables, over all others */
+    const int *fds;   /* [RANK_FDS], -1: none; sent, not closed */
+    const void *cpus; /* cpu_set_t, or NULL */
     size_t cpus_size;
     pid_t group; /* process group to join; 0: one of its own */
 };

@@ -4,15 +4,14 @@
  * single-threaded, and while it makes a container or starts a rank it does
  * nothing else; ctrun goes on meanwhile.
  */
-#include "container/zygote_wire.h"
-
 #include "base/scope.h"
-#include "container/envscript.h"
 #include "container/environ.h"
+#include "container/envscript.h"
 #include "container/namespace.h"
 #include "container/shm.h"
 #include "container/sweep.h"
 #include "container/template.h"
+#include "container/zygote_wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,8 +91,8 @@ static void tell(struct host *h, enum zygote_event_kind kind, unsigned id,
     send_and_free(h, &p);
 }
 
-static void tell_error(struct host *h, enum zygote_event_kind kind,
-                       unsigned id, const struct ct_error *err)
+static void tell_error(struct host *h, enum zygote_event_kind kind, unsigned id,
+                       const struct ct_error *err)
 {
     struct pack p = {0};
 
@@ -141,9 +140,8 @@ static int make_environment(struct host *h, unsigned number,
 
     if (strv_add_all(env, plan->env.items) < 0)
         return ct_fail_nomem(reterr);
-    if (contained(h, number) &&
-        envscript_run(&h->config->common, plan, h->null, h->control, env,
-                      reterr) < 0)
+    if (contained(h, number) && envscript_run(&h->config->common, plan, h->null,
+                                              h->control, env, reterr) < 0)
         return -1;
     if (environ_override(env, plan->env_set.items) < 0)
         return ct_fail_nomem(reterr);
@@ -210,8 +208,8 @@ static void describe(struct host *h, const struct app *app)
     pack_u32(&p, ZYGOTE_PREPARED);
     pack_u32(&p, app->number);
     h->config->inspect(
-        app->path,
-        strv_env_get(&h->places[app->plan].env, "LD_LIBRARY_PATH"), root, &p);
+        app->path, strv_env_get(&h->places[app->plan].env, "LD_LIBRARY_PATH"),
+        root, &p);
     send_and_free(h, &p);
 }
 
@@ -409,8 +407,9 @@ static void lost_image(struct host *h)
 {
     struct ct_error err;
 
-    ct_fail(&err, EIO, "the process that serves the image has ended; the image "
-                       "cannot be read any more");
+    ct_fail(&err, EIO,
+            "the process that serves the image has ended; the image "
+            "cannot be read any more");
     tell_error(h, ZYGOTE_LOST, 0, &err);
 }
 
@@ -484,7 +483,8 @@ static bool receive(struct host *h)
         char space[CMSG_SPACE(RANK_FDS * sizeof(int))];
     } control;
     struct iovec iov = {.iov_base = h->packet, .iov_len = sizeof h->packet};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1,
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
                          .msg_control = &control,
                          .msg_controllen = sizeof control};
     int fds[RANK_FDS] = {-1, -1, -1, -1};

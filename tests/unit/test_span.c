@@ -29,8 +29,7 @@ START_TEST(sound_numbers)
     for (size_t i = 0; i < COUNT(numbers); i++) {
         struct ct_span text = ct_span_str(numbers[i].text);
         long value = UNTOUCHED;
-        int rc =
-            ct_span_number(text, numbers[i].min, numbers[i].max, &value);
+        int rc = ct_span_number(text, numbers[i].min, numbers[i].max, &value);
         ck_assert_msg(rc == 0 && value == numbers[i].value, "'%s': %d, %ld",
                       numbers[i].text, rc, value);
     }
