@@ -83,7 +83,7 @@ _ctrun_value()
     local choices=
 
     case $option in
-    --pmi) choices="auto pmi1 pmi2 none" ;;
+    --pmi) choices="auto pmi1 pmi2 pmix none" ;;
     --bind-to) choices="none core numa socket" ;;
     --map-by) choices="core numa socket" ;;
     --stdin) choices="0 all none" ;;

@@ -59,6 +59,7 @@ static const struct choice pmi_families[] = {
     {"auto", PMI_AUTO},
     {"pmi1", PMI_1},
     {"pmi2", PMI_2},
+    {"pmix", PMI_X},
     {"none", PMI_NONE},
     {0},
 };
@@ -287,9 +288,9 @@ static int set_pwd(struct parser *p, const struct option_row *row,
 static const struct option_row table[] = {
     {
         .names = {"--pmi"},
-        .argument = "auto|pmi1|pmi2|none",
+        .argument = "auto|pmi1|pmi2|pmix|none",
         .optional = true,
-        .help = "the ranks must speak PMI (this version of it)",
+        .help = "the ranks must speak PMI (this kind of it)",
         .set = set_pmi,
     },
     {

@@ -19,7 +19,7 @@
 
 #include <stdbool.h>
 
-enum pmi_choice { PMI_AUTO, PMI_1, PMI_2, PMI_NONE };
+enum pmi_choice { PMI_AUTO, PMI_1, PMI_2, PMI_X, PMI_NONE };
 
 /* One segment between " : ". */
 struct app_options {
@@ -42,7 +42,7 @@ struct options {
     struct app_options *apps;
     unsigned app_count;
 
-    enum pmi_choice pmi;    /* --pmi[=auto|pmi1|pmi2|none]; default auto */
+    enum pmi_choice pmi;    /* --pmi[=auto|pmi1|pmi2|pmix|none]; default auto */
     bool pmi_required;      /* --pmi was given (and is not none) */
     struct bind_request bind; /* --bind-to, --map-by, --cpus-per-rank,
                                  --oversubscribe */

@@ -316,6 +316,7 @@ static enum agent_pmi agent_pmi_of(enum pmi_choice pmi)
         [PMI_AUTO] = AGENT_PMI_AUTO,
         [PMI_1] = AGENT_PMI_1,
         [PMI_2] = AGENT_PMI_2,
+        [PMI_X] = AGENT_PMI_X,
         [PMI_NONE] = AGENT_PMI_NONE,
     };
 

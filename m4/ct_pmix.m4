@@ -1,4 +1,4 @@
-# OpenPMIx. Looked for only: nothing is built with it yet.
+# OpenPMIx: the server of PMIx guests. Before 4.0 it could not serve newer clients.
 AC_DEFUN([CT_PMIX], [
-  CT_OPTIONAL([pmix], [PMIX], [pmix >= 4.0], [PMIx guests (not used yet)])
+  CT_REQUIRED([pmix], [PMIX], [pmix >= 4.0], [PMIx guests, as Open MPI is one])
 ])

@@ -111,6 +111,22 @@ static const char *whose_mpi(const struct proc *proc, char *buf, size_t size)
     return buf;
 }
 
+static bool proc_is_silent(const struct proc *proc)
+{
+    if (proc->job->pmix != NULL)
+        return pmixsrv_rank_state(proc->job->pmix, proc->rank) ==
+               PMIXSRV_SILENT;
+    return proc->client == NULL ||
+           ctpmi_client_state(proc->client) == CTPMI_SILENT;
+}
+
+static const char *proc_protocol(const struct proc *proc)
+{
+    if (proc->job->pmix != NULL)
+        return proc_is_silent(proc) ? "none" : "PMIx";
+    return proc->client != NULL ? ctpmi_client_protocol(proc->client) : "none";
+}
+
 /*
  * A program that is linked with an MPI is expected to use it, unless there is
  * only one rank, whose world is right without.
@@ -138,7 +154,7 @@ static void judge_silent(struct proc *proc)
 static void judge_protocol(struct proc *proc)
 {
     enum agent_pmi pmi = proc->job->agent->config.pmi;
-    const char *spoken = ctpmi_client_protocol(proc->client);
+    const char *spoken = proc_protocol(proc);
     const char *wanted = pmi == AGENT_PMI_1   ? "PMI-1"
                          : pmi == AGENT_PMI_2 ? "PMI-2"
                                               : "";
@@ -150,14 +166,17 @@ static void judge_protocol(struct proc *proc)
 
 static void judge_success(struct proc *proc)
 {
-    bool silent = proc->client != NULL &&
-                  ctpmi_client_state(proc->client) == CTPMI_SILENT;
+    bool speaks = proc->job->family != FAMILY_NONE;
+    bool silent = speaks && proc_is_silent(proc);
 
     if (silent && is_expected_to_speak(proc))
         judge_silent(proc);
     else if (proc->why != NULL)
         proc_fail(proc, AGENT_BROKEN, 0, "%s", proc->why);
-    else if (proc->client != NULL && !silent)
+    else if (proc->job->pmix != NULL &&
+             pmixsrv_rank_state(proc->job->pmix, proc->rank) == PMIXSRV_ACTIVE)
+        proc_fail(proc, AGENT_BROKEN, 0, "ended without MPI_Finalize");
+    else if (speaks && !silent)
         judge_protocol(proc);
 }
 
@@ -271,12 +290,11 @@ static void on_exited(struct agent *agent, struct zygote_event *ev)
     if (proc == NULL || !proc->live)
         return;
     proc_drain(proc);
+    pmix_drain(agent);
     judge(proc, ev->status);
     forget_live(proc);
-    if (proc->client != NULL)
-        agent_note(agent, 2, "rank %u of job %s has ended; it spoke %s",
-                   proc->rank, proc->job->id,
-                   ctpmi_client_protocol(proc->client));
+    agent_note(agent, 2, "rank %u of job %s has ended; it spoke %s", proc->rank,
+               proc->job->id, proc_protocol(proc));
 }
 
 static void on_lost(struct agent *agent, struct zygote_event *ev)
@@ -289,7 +307,7 @@ static void on_gone(struct agent *agent, struct zygote_event *ev)
 {
     event_del(agent->zygote_in);
     event_del(agent->zygote_out);
-    agent->ending = true;
+    agent->ending = agent->zygote_gone = true;
     for (unsigned i = 0; i < agent->proc_count; i++)
         forget_live(agent->procs[i]);
     agent_fail(agent, AGENT_BROKEN, 0, "%s: %s", agent->host, ev->text);
@@ -510,6 +528,7 @@ static int make_zygote(struct agent *agent, struct ct_error *reterr)
         .plan_count = config->plan_count,
         .common = config->common,
         .inspect = mpi_inspect,
+        .rundir = agent->rundir,
     };
 
     agent->zygote = zygote_start(&zygote, reterr);
@@ -527,9 +546,11 @@ struct agent *agent_create(const struct agent_config *config,
     }
     agent->config = *config;
     agent->last_job = &agent->jobs;
+    shm_start(&agent->shm);
     if (gethostname(agent->host, sizeof agent->host - 1) < 0)
         strcpy(agent->host, "localhost");
-    if (make_zygote(agent, reterr) < 0)
+    if (rundir_choose(&agent->rundir, reterr) < 0 ||
+        make_zygote(agent, reterr) < 0)
         goto fail;
     if (make_events(agent) < 0 || make_server(agent) < 0 ||
         job_add(agent, config->apps, config->app_count) == NULL) {
@@ -572,10 +593,13 @@ void agent_destroy(struct agent *agent)
     free_event(agent->zygote_out);
     free_event(agent->kill_timer);
     zygote_destroy(agent->zygote);
+    if (agent->zygote_gone)
+        shm_clean(&agent->shm);
     agent->ending = true;
     for (unsigned i = 0; i < agent->proc_count; i++)
         agent->procs[i]->failed = true; /* nothing is told any more */
     ctpmi_destroy(agent->server);
+    pmix_close(agent);
     while (agent->jobs != NULL) {
         struct job *job = agent->jobs;
         agent->jobs = job->next;

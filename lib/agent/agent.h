@@ -19,7 +19,13 @@
 struct agent;
 struct event_base;
 
-enum agent_pmi { AGENT_PMI_AUTO, AGENT_PMI_1, AGENT_PMI_2, AGENT_PMI_NONE };
+enum agent_pmi {
+    AGENT_PMI_AUTO,
+    AGENT_PMI_1,
+    AGENT_PMI_2,
+    AGENT_PMI_X, /* PMIx */
+    AGENT_PMI_NONE,
+};
 
 /* One program of the job: its ranks follow those of the app before it. */
 struct agent_app {

@@ -60,7 +60,10 @@ void job_free(struct job *job)
     for (unsigned i = 0; job->procs != NULL && i < job->size; i++)
         proc_free(&job->procs[i]);
     free(job->procs);
+    for (unsigned i = 0; job->apps != NULL && i < job->app_count; i++)
+        strv_clear(&job->apps[i].env);
     free(job->apps);
+    free(job->request);
     strv_clear(&job->names);
     free(job);
 }
@@ -99,21 +102,67 @@ int job_prepare(struct job *job, char *const *const *argvs,
 
 /* ---- the world ---- */
 
-/* One that can only end in as many worlds as ranks is not started at all. */
+static enum family family_of_wire(enum mpi_wire wire)
+{
+    return wire == MPI_WIRE_PMIX  ? FAMILY_PMIX
+           : wire == MPI_WIRE_PMI ? FAMILY_PMI
+                                  : FAMILY_NONE;
+}
+
+/* The first app that is linked with an MPI tells, else what an image has. */
+static enum family family_of_apps(const struct job *job)
+{
+    enum family found = FAMILY_NONE;
+
+    for (unsigned i = 0; i < job->app_count; i++) {
+        enum family family = family_of_wire(job->apps[i].mpi.wire);
+
+        if (family != FAMILY_NONE && job->apps[i].mpi.linked)
+            return family;
+        if (found == FAMILY_NONE)
+            found = family;
+    }
+    return found != FAMILY_NONE ? found : FAMILY_PMI;
+}
+
+/* A spawned job speaks what its parent does; else --pmi, else the apps, tell.
+ */
+static enum family choose_family(const struct job *job)
+{
+    static const enum family asked[] = {
+        [AGENT_PMI_1] = FAMILY_PMI,
+        [AGENT_PMI_2] = FAMILY_PMI,
+        [AGENT_PMI_X] = FAMILY_PMIX,
+        [AGENT_PMI_NONE] = FAMILY_NONE,
+    };
+    enum agent_pmi pmi = job->agent->config.pmi;
+
+    if (job->number > 0)
+        return job->parents;
+    return pmi == AGENT_PMI_AUTO ? family_of_apps(job) : asked[pmi];
+}
+
+/*
+ * One that can only end in as many worlds as ranks is not started at all. An
+ * MPICH may have been built for PMIx, so --pmi=pmix is believed.
+ */
 static int check_family(const struct job *job, const struct app *app,
                         struct ct_error *reterr)
 {
     const struct agent_config *config = &job->agent->config;
+    enum family own = family_of_wire(app->mpi.wire);
 
-    if (config->pmi == AGENT_PMI_NONE || !app->mpi.linked ||
-        app->mpi.wire != MPI_WIRE_PMIX ||
-        (job->size == 1 && !config->pmi_required))
+    if (job->family == FAMILY_NONE || !app->mpi.linked || own == job->family ||
+        (own == FAMILY_PMI && config->pmi == AGENT_PMI_X) ||
+        (job->size == 1 && job->number == 0 && !config->pmi_required))
         return 0;
     return ct_fail(reterr, ENOTSUP,
-                   "'%s' is linked with %s (%s), which needs a PMIx server, "
-                   "and this ctrun serves PMI-1 and PMI-2 only: each rank "
-                   "would be a world of its own (--pmi=none starts it so)",
-                   app->name, app->mpi.name, app->mpi.library);
+                   "'%s' is linked with %s (%s), which speaks %s, and this job "
+                   "speaks %s: each rank would be a world of its own "
+                   "(--pmi=none starts it so)",
+                   app->name, app->mpi.name, app->mpi.library,
+                   own == FAMILY_PMIX ? "PMIx" : "PMI-1 or PMI-2",
+                   own == FAMILY_PMIX ? "PMI-1 or PMI-2" : "PMIx");
 }
 
 static unsigned *app_numbers(const struct job *job)
@@ -136,12 +185,10 @@ static int open_pmi(struct job *job, const unsigned *appnum,
         .size = job->size,
         .universe_size = agent->config.universe_size,
         .appnum = appnum,
-        .spawn = job->request,
+        .spawn = job->request != NULL ? job->request->pmi : NULL,
     };
     struct ctpmi_error err;
 
-    if (agent->server == NULL)
-        return 0;
     job->pmi = ctpmi_job_create(agent->server, &facts, &err);
     if (job->pmi == NULL)
         return ct_fail(reterr, err.code, "%s", err.text);
@@ -174,12 +221,15 @@ int job_open(struct job *job, struct ct_error *reterr)
 {
     CT_AUTO_FREE unsigned *appnum = app_numbers(job);
 
+    job->family = choose_family(job);
     for (unsigned i = 0; i < job->app_count; i++)
         if (check_family(job, &job->apps[i], reterr) < 0)
             return -1;
     if (appnum == NULL)
         return ct_fail_nomem(reterr);
-    if (open_pmi(job, appnum, reterr) < 0)
+    if (job->family == FAMILY_PMI && open_pmi(job, appnum, reterr) < 0)
+        return -1;
+    if (job->family == FAMILY_PMIX && pmix_open(job, reterr) < 0)
         return -1;
     if (add_procs(job, appnum) < 0)
         return ct_fail_nomem(reterr);
@@ -202,8 +252,6 @@ static int pmi_environment(const struct proc *proc, struct strv *env)
     const char *version = version_variable(proc->job->agent->config.pmi);
     struct ctpmi_env pmi;
 
-    if (proc->job->pmi == NULL)
-        return 0;
     ctpmi_environment(proc->job->pmi, proc->rank, RANK_PMI_FD, &pmi);
     for (unsigned i = 0; i < pmi.count; i++)
         if (strv_add(env, pmi.items[i]) < 0)
@@ -211,17 +259,27 @@ static int pmi_environment(const struct proc *proc, struct strv *env)
     return version != NULL ? strv_add(env, version) : 0;
 }
 
-static int environment(const struct proc *proc, struct strv *env)
+static int own_environment(const struct proc *proc, struct strv *env)
 {
     const struct job *job = proc->job;
 
     if (strv_addf(env, "CTRUN_RANK=%u", proc->rank) < 0 ||
         strv_addf(env, "CTRUN_SIZE=%u", job->size) < 0 ||
         strv_addf(env, "CTRUN_LOCAL_RANK=%u", proc->rank) < 0 ||
-        strv_addf(env, "CTRUN_LOCAL_SIZE=%u", job->size) < 0 ||
-        strv_addf(env, "CTRUN_JOBID=%s", job->id) < 0)
+        strv_addf(env, "CTRUN_LOCAL_SIZE=%u", job->size) < 0)
         return -1;
-    return pmi_environment(proc, env);
+    return strv_addf(env, "CTRUN_JOBID=%s", job->id);
+}
+
+static int environment(const struct proc *proc, struct strv *env,
+                       struct ct_error *reterr)
+{
+    enum family family = proc->job->family;
+
+    if (own_environment(proc, env) < 0 ||
+        (family == FAMILY_PMI && pmi_environment(proc, env) < 0))
+        return ct_fail_nomem(reterr);
+    return family == FAMILY_PMIX ? pmix_environment(proc, env, reterr) : 0;
 }
 
 static int connect_pmi(struct proc *proc, int *ret_fd, struct ct_error *reterr)
@@ -288,9 +346,9 @@ static int send_rank(struct proc *proc, const struct agent_stdio *stdio,
     };
     int rc;
 
-    if (environment(proc, &env) < 0) {
+    if (environment(proc, &env, reterr) < 0) {
         strv_clear(&env);
-        return ct_fail_nomem(reterr);
+        return -1;
     }
     rank.env = strv_list(&env);
     rc = zygote_rank(agent->zygote, &rank, reterr);

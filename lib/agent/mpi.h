@@ -17,10 +17,10 @@ enum mpi_wire {
 
 struct mpi_info {
     enum mpi_wire wire;
-    bool linked;         /* the program needs it; else the image merely has it */
-    unsigned major;      /* first number of the version, 0: not known */
-    char name[80];       /* "MPICH 4.0.2" */
-    char library[160];   /* where it is, in the image */
+    bool linked;       /* the program needs it; else the image merely has it */
+    unsigned major;    /* first number of the version, 0: not known */
+    char name[80];     /* "MPICH 4.0.2" */
+    char library[160]; /* where it is, in the image */
 };
 
 /*

@@ -1,5 +1,5 @@
 /*
- * MPI_Comm_spawn: a request of the PMI server becomes a job of its own, in
+ * MPI_Comm_spawn: a request of a PMI server becomes a job of its own, in
  * containers of the image of the rank that asks. It is answered when each
  * command is known to be there; the children then start like other ranks.
  *
@@ -80,37 +80,52 @@ static int take_info(struct agent *agent, struct command *command,
     return 0;
 }
 
-static struct job *parent_of(const struct ctpmi_spawn *request)
+struct spawn *spawn_new(struct proc *by, unsigned count)
 {
-    return ctpmi_job_user(ctpmi_client_job(request->by));
+    struct spawn *spawn =
+        calloc(1, sizeof *spawn + count * sizeof spawn->commands[0]);
+
+    if (spawn != NULL) {
+        spawn->by = by;
+        spawn->count = count;
+    }
+    return spawn;
 }
 
 /* Children run where the rank that asks does. */
-static struct job *add_job(struct agent *agent, struct ctpmi_spawn *request)
+static struct job *add_job(struct agent *agent, struct spawn *spawn)
 {
-    struct job *parent = parent_of(request), *job;
-    unsigned app = parent->procs[ctpmi_client_rank(request->by)].app;
-    struct agent_app *apps = calloc(request->count, sizeof *apps);
+    const struct job *parent = spawn->by->job;
+    struct agent_app *apps = calloc(spawn->count, sizeof *apps);
+    struct job *job;
 
-    for (unsigned i = 0; apps != NULL && i < request->count; i++)
+    for (unsigned i = 0; apps != NULL && i < spawn->count; i++)
         apps[i] = (struct agent_app){
-            .plan = parent->apps[app].plan,
-            .ranks = request->commands[i].maxprocs,
-            .argv = (char *const *)request->commands[i].argv,
+            .plan = parent->apps[spawn->by->app].plan,
+            .ranks = spawn->commands[i].ranks,
+            .argv = spawn->commands[i].argv,
         };
-    job = apps != NULL ? job_add(agent, apps, request->count) : NULL;
+    job = apps != NULL ? job_add(agent, apps, spawn->count) : NULL;
     free(apps);
-    if (job != NULL)
-        job->request = request;
+    if (job != NULL) {
+        job->request = spawn;
+        job->parents = parent->family;
+    }
     return job;
 }
 
-/* The request's strings go with its answer; ours are for messages. */
-static int keep_names(struct job *job)
+/* The request's strings go with its answer; children start after that. */
+static int keep_strings(struct job *job)
 {
-    for (unsigned i = 0; i < job->app_count; i++)
+    for (unsigned i = 0; i < job->app_count; i++) {
+        char *const *env = job->request->commands[i].env;
+
         if (strv_add(&job->names, job->apps[i].name) < 0)
             return -1;
+        for (; env != NULL && *env != NULL; env++)
+            if (strv_add(&job->apps[i].env, *env) < 0)
+                return -1;
+    }
     for (unsigned i = 0; i < job->app_count; i++)
         job->apps[i].name = job->names.items[i];
     return 0;
@@ -118,14 +133,14 @@ static int keep_names(struct job *job)
 
 static int ask(struct job *job, struct ct_error *reterr)
 {
-    const struct ctpmi_spawn *request = job->request;
+    const struct spawn *request = job->request;
     unsigned count = request->count;
     CT_AUTO_FREE char *const **argvs = calloc(count, sizeof *argvs);
     CT_AUTO_FREE const char **workdirs = calloc(count, sizeof *workdirs);
     CT_AUTO_FREE const char **paths = calloc(count, sizeof *paths);
 
     if (argvs == NULL || workdirs == NULL || paths == NULL ||
-        keep_names(job) < 0)
+        keep_strings(job) < 0)
         return ct_fail_nomem(reterr);
     for (unsigned i = 0; i < count; i++) {
         struct command command = {0};
@@ -133,39 +148,69 @@ static int ask(struct job *job, struct ct_error *reterr)
         if (take_info(job->agent, &command, request->commands[i].info, reterr) <
             0)
             return -1;
-        argvs[i] = (char *const *)request->commands[i].argv;
+        argvs[i] = request->commands[i].argv;
         workdirs[i] = command.workdir;
         paths[i] = command.path;
     }
     return job_prepare(job, argvs, workdirs, paths, reterr);
 }
 
-int spawn_requested(void *ctx, struct ctpmi_spawn *request)
+int spawn_begin(struct agent *agent, struct spawn *spawn)
 {
-    struct agent *agent = ctx;
-    struct job *job = agent->ending ? NULL : add_job(agent, request);
+    struct job *job = agent->ending ? NULL : add_job(agent, spawn);
     struct ct_error err;
 
-    if (job == NULL)
+    if (job == NULL) {
+        free(spawn);
         return -1;
+    }
     if (ask(job, &err) < 0)
         spawn_failed(job, err.text);
     return 0;
 }
 
+/* From the server for PMI-1 and PMI-2. */
+int spawn_requested(void *ctx, struct ctpmi_spawn *request)
+{
+    struct job *parent = ctpmi_job_user(ctpmi_client_job(request->by));
+    struct spawn *spawn = spawn_new(
+        &parent->procs[ctpmi_client_rank(request->by)], request->count);
+
+    if (spawn == NULL)
+        return -1;
+    spawn->pmi = request;
+    for (unsigned i = 0; i < request->count; i++)
+        spawn->commands[i] = (struct spawn_command){
+            .ranks = request->commands[i].maxprocs,
+            .argv = (char *const *)request->commands[i].argv,
+            .info = request->commands[i].info,
+        };
+    return spawn_begin(ctx, spawn);
+}
+
+static void answer(struct job *job, bool success)
+{
+    struct spawn *request = job->request;
+
+    job->request = NULL;
+    if (request->pmi != NULL)
+        ctpmi_spawn_done(request->pmi, success ? job->pmi : NULL, NULL);
+    else
+        pmixsrv_spawn_done(request->pmix, success ? job->pmix : NULL);
+    free(request);
+}
+
 void spawn_open(struct job *job)
 {
-    struct ctpmi_spawn *request = job->request;
     struct ct_error err;
 
-    if (request == NULL)
+    if (job->request == NULL)
         return;
     if (job_open(job, &err) < 0) {
         spawn_failed(job, err.text);
         return;
     }
-    job->request = NULL;
-    ctpmi_spawn_done(request, job->pmi, NULL);
+    answer(job, true);
     agent_note(job->agent, 1, "job %s: %u ranks of %s, spawned", job->id,
                job->size, job->apps[0].name);
 }
@@ -173,14 +218,11 @@ void spawn_open(struct job *job)
 /* The rank is told by MPI, which has one code for all reasons: say it too. */
 void spawn_failed(struct job *job, const char *reason)
 {
-    struct ctpmi_spawn *request = job->request;
-
-    if (request == NULL)
+    if (job->request == NULL)
         return;
-    job->request = NULL;
     job->ready = true; /* it has no ranks to start */
     agent_note(job->agent, 0, "MPI_Comm_spawn of %s: %s", job->apps[0].name,
                reason);
     job->started = job->size;
-    ctpmi_spawn_done(request, NULL, NULL);
+    answer(job, false);
 }

@@ -1,6 +1,7 @@
 /*
  * Inside the agent: what agent.c (the zygote's events, ends), job.c (from apps
- * to ranks that run) and spawn.c (MPI_Comm_spawn) share.
+ * to ranks that run), spawn.c (MPI_Comm_spawn) and pmix.c (ranks that speak
+ * PMIx) share.
  */
 #ifndef CT_AGENT_STATE_H
 #define CT_AGENT_STATE_H
@@ -8,13 +9,35 @@
 #include "agent/agent.h"
 #include "agent/mpi.h"
 #include "base/strv.h"
+#include "container/shm.h"
 #include "container/zygote.h"
 #include "ctpmi.h"
+#include "guest/pmix/server.h"
 
 #include <event2/event.h>
 #include <stdint.h>
 
 struct job;
+struct proc;
+
+/* What all ranks of a job speak: two families make no world. */
+enum family { FAMILY_NONE, FAMILY_PMI, FAMILY_PMIX };
+
+struct spawn_command {
+    unsigned ranks;
+    char *const *argv;
+    const char *const *info; /* NULL-terminated: key, value, ... */
+    char *const *env;        /* or NULL */
+};
+
+/* MPI_Comm_spawn, of either server; strings live until it is answered. */
+struct spawn {
+    struct proc *by;
+    struct ctpmi_spawn *pmi; /* one of these two */
+    struct pmixsrv_spawn *pmix;
+    unsigned count;
+    struct spawn_command commands[];
+};
 
 /* One rank; its id for the zygote is its place in agent.procs. */
 struct proc {
@@ -37,6 +60,7 @@ struct app {
     unsigned ranks;
     const char *name; /* argv[0], the owner's */
     struct mpi_info mpi;
+    struct strv env; /* of a spawned one: what its parent hands to it */
     bool prepared;
 };
 
@@ -49,9 +73,12 @@ struct job {
     struct app *apps;
     unsigned app_count;
     unsigned unprepared;
-    struct ctpmi_spawn *request; /* not answered yet */
-    struct strv names;           /* of a spawned job's apps */
+    struct spawn *request; /* not answered yet */
+    struct strv names;     /* of a spawned job's apps */
+    enum family family;
+    enum family parents; /* of a spawned job */
     struct ctpmi_job *pmi;
+    struct pmixsrv_job *pmix;
     struct proc *procs; /* [size] */
     unsigned started;   /* ranks handed to the zygote */
     bool ready;         /* may be started */
@@ -64,6 +91,9 @@ struct agent {
     struct event *zygote_in, *zygote_out;
     struct event *kill_timer;
     struct ctpmi *server;
+    struct pmixsrv *pmix; /* once a job needs it */
+    struct event *pmix_in;
+    struct rundir rundir;
     struct job *jobs, **last_job;
     unsigned job_count, app_count;
     struct proc **procs;
@@ -71,6 +101,8 @@ struct agent {
     unsigned live;
     bool ending; /* nothing is started any more */
     bool idle;
+    bool zygote_gone; /* so cleaning up is ours */
+    struct shm shm;
 };
 
 /* agent.c */
@@ -108,8 +140,19 @@ int job_start_next(struct job *job, struct ct_error *reterr);
 /* Read what a rank has still said before it ended. */
 void proc_drain(struct proc *proc);
 
+/* pmix.c */
+int pmix_open(struct job *job, struct ct_error *reterr);
+int pmix_environment(const struct proc *proc, struct strv *env,
+                     struct ct_error *reterr);
+/* Do what ranks have asked for before they ended. */
+void pmix_drain(struct agent *agent);
+void pmix_close(struct agent *agent);
+
 /* spawn.c */
 int spawn_requested(void *ctx, struct ctpmi_spawn *request);
+struct spawn *spawn_new(struct proc *by, unsigned count);
+/* 0: spawn is the agent's; -1: it has been freed, and is not answered. */
+int spawn_begin(struct agent *agent, struct spawn *spawn);
 void spawn_open(struct job *job);
 void spawn_failed(struct job *job, const char *reason);
 

@@ -17,6 +17,7 @@
 #include "base/pack.h"
 #include "container/plan.h"
 #include "container/rank.h"
+#include "container/rundir.h"
 
 struct zygote;
 
@@ -34,6 +35,7 @@ struct zygote_config {
     size_t plan_count;
     struct rank_common common; /* `container` is found from the plans */
     zygote_inspect *inspect;
+    struct rundir rundir; /* is removed at the end */
 };
 
 /* Start it. NULL with the reason: no user namespace, no memory, ... */

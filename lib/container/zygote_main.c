@@ -50,6 +50,7 @@ struct child {
 struct host {
     const struct zygote_config *config;
     int control, signals, null, base_ns;
+    int rundir_parent;
     struct place *places; /* [plan_count] */
     int inside; /* the plan whose mount namespace we are in, or below */
     struct app *apps;
@@ -531,6 +532,7 @@ static _Noreturn void finish(struct host *h)
         sweep(h->places[i].template.fuse_pid);
     if (h->abnormal)
         shm_clean(&h->shm);
+    rundir_remove(&h->config->rundir, h->rundir_parent);
     sweep(0);
     _exit(0);
 }
@@ -586,6 +588,7 @@ static int come_up(struct host *h, struct ct_error *reterr)
     if (h->places == NULL)
         return ct_fail_nomem(reterr);
     shm_start(&h->shm);
+    h->rundir_parent = rundir_open_parent();
     if (!config->common.container)
         return 0;
     if (namespace_unshare(reterr) < 0)

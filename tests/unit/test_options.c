@@ -246,8 +246,8 @@ static const struct {
     {"--stdin : i c", "--stdin takes RANK|all|none, but nothing follows"},
     {"-n 65536 i c : i c", "65537 ranks in sum; 65536 is the most"},
     {"--label=yes i c", "--label takes no value"},
-    {"--pmi=pmix i c", "--pmi takes auto|pmi1|pmi2|none, not 'pmix'"},
-    {"--pmi= i c", "--pmi takes auto|pmi1|pmi2|none, not ''"},
+    {"--pmi=pmi3 i c", "--pmi takes auto|pmi1|pmi2|pmix|none, not 'pmi3'"},
+    {"--pmi= i c", "--pmi takes auto|pmi1|pmi2|pmix|none, not ''"},
     {"--bind-to cpu i c", "--bind-to takes none|core|numa|socket, not 'cpu'"},
     {"--bind-to core --map-by none i c",
      "--map-by takes core|numa|socket, not 'none'"},
@@ -323,7 +323,7 @@ END_TEST
 /* Lines of the help; a new option belongs here too. */
 static const char *const names[] = {
     "  -n, -np, --np, --ntasks N ",
-    "  --pmi[=auto|pmi1|pmi2|none] ",
+    "  --pmi[=auto|pmi1|pmi2|pmix|none]\n",
     "  --bind-to none|core|numa|socket\n",
     "  --map-by core|numa|socket",
     "  --report-bindings ",

@@ -1,0 +1,192 @@
+/*
+ * Ranks that speak PMIx: the server starts when the first job needs it.
+ */
+#include "agent/state.h"
+#include "base/scope.h"
+#include "container/environ.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- what the server asks ---- */
+
+static struct proc *proc_of(struct pmixsrv_job *job, unsigned rank)
+{
+    struct job *ours = pmixsrv_job_user(job);
+
+    return &ours->procs[rank];
+}
+
+static void pmix_abort(void *ctx, struct pmixsrv_job *job, unsigned rank,
+                       int exitcode, const char *message)
+{
+    (void)ctx;
+    proc_fail(proc_of(job, rank), AGENT_ABORTED, exitcode, "MPI_Abort(%d)%s%s",
+              exitcode, message[0] != '\0' ? ": " : "", message);
+}
+
+static void take_commands(struct spawn *spawn,
+                          const struct pmixsrv_spawn *request)
+{
+    for (unsigned i = 0; i < request->count; i++)
+        spawn->commands[i] = (struct spawn_command){
+            .ranks = request->commands[i].maxprocs,
+            .argv = request->commands[i].argv,
+            .info = (const char *const *)request->commands[i].info,
+            .env = request->commands[i].env,
+        };
+}
+
+static int pmix_spawn(void *ctx, struct pmixsrv_spawn *request)
+{
+    struct agent *agent = ctx;
+    struct spawn *spawn =
+        spawn_new(proc_of(request->job, request->rank), request->count);
+
+    if (spawn == NULL)
+        return -1;
+    spawn->pmix = request;
+    take_commands(spawn, request);
+    return spawn_begin(agent, spawn);
+}
+
+static void pmix_readable(evutil_socket_t fd, short what, void *ctx)
+{
+    struct agent *agent = ctx;
+
+    (void)fd;
+    (void)what;
+    pmixsrv_dispatch(agent->pmix);
+}
+
+/* ---- the server ---- */
+
+/* One rank that does not see the directory is enough. */
+static bool rundir_is_shared(const struct agent *agent)
+{
+    for (size_t i = 0; i < agent->config.plan_count; i++)
+        if (!rundir_is_seen(&agent->config.plans[i]))
+            return false;
+    return true;
+}
+
+static int start_server(struct agent *agent, struct ct_error *reterr)
+{
+    const struct pmixsrv_config config = {
+        .tmpdir = agent->rundir.path,
+        .tmpdir_is_shared = rundir_is_shared(agent),
+        .callbacks = {.abort = pmix_abort, .spawn = pmix_spawn},
+        .ctx = agent,
+    };
+
+    if (rundir_make(&agent->rundir, reterr) < 0)
+        return -1;
+    agent->pmix = pmixsrv_create(&config, reterr);
+    if (agent->pmix == NULL)
+        return -1;
+    agent->pmix_in = event_new(agent->config.base, pmixsrv_fd(agent->pmix),
+                               EV_READ | EV_PERSIST, pmix_readable, agent);
+    if (agent->pmix_in == NULL || event_add(agent->pmix_in, NULL) < 0)
+        return ct_fail_nomem(reterr);
+    agent_note(agent, 1, "PMIx server: OpenPMIx %s, %s",
+               pmixsrv_version(agent->pmix),
+               config.tmpdir_is_shared ? config.tmpdir
+                                       : "without files (--scratch /tmp)");
+    return 0;
+}
+
+int pmix_open(struct job *job, struct ct_error *reterr)
+{
+    struct agent *agent = job->agent;
+    CT_AUTO_FREE unsigned *sizes = calloc(job->app_count, sizeof *sizes);
+    struct pmixsrv_facts facts = {
+        .nspace = job->id,
+        .host = agent->host,
+        .size = job->size,
+        .universe_size = agent->config.universe_size > job->size
+                             ? agent->config.universe_size
+                             : job->size,
+        .app_sizes = sizes,
+        .app_count = job->app_count,
+        .spawn = job->request != NULL ? job->request->pmix : NULL,
+        .user = job,
+    };
+
+    if (sizes == NULL)
+        return ct_fail_nomem(reterr);
+    for (unsigned i = 0; i < job->app_count; i++)
+        sizes[i] = job->apps[i].ranks;
+    if (agent->pmix == NULL && start_server(agent, reterr) < 0)
+        return -1;
+    job->pmix = pmixsrv_job_create(agent->pmix, &facts, reterr);
+    return job->pmix != NULL ? 0 : -1;
+}
+
+void pmix_drain(struct agent *agent)
+{
+    if (agent->pmix != NULL)
+        pmixsrv_dispatch(agent->pmix);
+}
+
+static void refuse_spawns(struct agent *agent)
+{
+    for (struct job *job = agent->jobs; job != NULL; job = job->next)
+        if (job->request != NULL && job->request->pmix != NULL)
+            pmixsrv_spawn_done(job->request->pmix, NULL);
+}
+
+/* The zygote has removed the directory; libpmix may have touched it again. */
+void pmix_close(struct agent *agent)
+{
+    int parent;
+
+    if (agent->pmix_in != NULL)
+        event_free(agent->pmix_in);
+    if (agent->pmix == NULL)
+        return;
+    refuse_spawns(agent);
+    pmixsrv_destroy(agent->pmix);
+    parent = rundir_open_parent();
+    rundir_remove(&agent->rundir, parent);
+    ct_close(&parent);
+}
+
+/* ---- ranks ---- */
+
+static const struct quirk {
+    const char *variable;
+    const char *why;
+} quirks[] = {
+    {"OMPI_MCA_schizo=^orte",
+     "Open MPI 4.1: component orte takes every process that has no daemon of "
+     "Open MPI's own for a singleton, whatever PMIx says"},
+};
+
+static int add_quirks(struct strv *env)
+{
+    for (size_t i = 0; i < sizeof quirks / sizeof quirks[0]; i++)
+        if (strv_add(env, quirks[i].variable) < 0)
+            return -1;
+    return 0;
+}
+
+/* What a parent hands to its children, but for what is ours to say. */
+static int add_parents(const struct proc *proc, struct strv *env)
+{
+    const struct strv *given = &proc->job->apps[proc->app].env;
+
+    for (size_t i = 0; i < given->count; i++)
+        if (environ_refuses(given->items[i], false, true) == NULL &&
+            strv_add(env, given->items[i]) < 0)
+            return -1;
+    return 0;
+}
+
+int pmix_environment(const struct proc *proc, struct strv *env,
+                     struct ct_error *reterr)
+{
+    if (add_parents(proc, env) < 0 || add_quirks(env) < 0)
+        return ct_fail_nomem(reterr);
+    return pmixsrv_expect(proc->job->pmix, proc->rank, env, reterr);
+}

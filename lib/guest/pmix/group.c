@@ -1,0 +1,28 @@
+/*
+ * Groups of processes: MPI Sessions and MPI_Comm_create_from_group. libpmix has
+ * collected the members of this node, which are all; what it cannot make is a
+ * context id that no other group of the jobs here has.
+ */
+#include "guest/pmix/state.h"
+
+#include <string.h>
+
+static bool wants_context(const struct request *request)
+{
+    for (size_t i = 0; i < request->ninfo; i++)
+        if (strcmp(request->info[i].key, PMIX_GROUP_ASSIGN_CONTEXT_ID) == 0)
+            return PMIX_INFO_TRUE(&request->info[i]);
+    return false;
+}
+
+void group_operation(struct pmixsrv *server, struct request *request)
+{
+    struct infolist list = {0};
+
+    if (request->group_op == PMIX_GROUP_CONSTRUCT && wants_context(request)) {
+        infolist_add(&list, PMIX_GROUP_CONTEXT_ID, &server->next_context,
+                     PMIX_SIZE);
+        server->next_context++;
+    }
+    request_answer_info(request, PMIX_SUCCESS, &list);
+}

@@ -1,0 +1,257 @@
+/*
+ * Published names. A lookup with PMIX_WAIT that does not find all of its keys
+ * waits; each publish looks through those that wait.
+ */
+#include "guest/pmix/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a request says about itself, among its keys and values. */
+struct directives {
+    pmix_data_range_t range;
+    pmix_persistence_t persistence;
+    bool wait;
+};
+
+static bool take_directive(struct directives *ret, const pmix_info_t *info)
+{
+    if (strcmp(info->key, PMIX_RANGE) == 0)
+        ret->range = info->value.data.range;
+    else if (strcmp(info->key, PMIX_PERSISTENCE) == 0)
+        ret->persistence = info->value.data.persist;
+    else if (strcmp(info->key, PMIX_WAIT) == 0)
+        ret->wait = true;
+    else
+        /* who asks is known already, and time is watched by the client */
+        return strcmp(info->key, PMIX_USERID) == 0 ||
+               strcmp(info->key, PMIX_GRPID) == 0 ||
+               strcmp(info->key, PMIX_TIMEOUT) == 0;
+    return true;
+}
+
+static struct directives read_directives(const struct request *request)
+{
+    struct directives found = {
+        .range = PMIX_RANGE_SESSION,
+        .persistence = PMIX_PERSIST_APP,
+    };
+
+    for (size_t i = 0; i < request->ninfo; i++)
+        take_directive(&found, &request->info[i]);
+    return found;
+}
+
+/* Ranges that are narrower than a node end at the job or at the process. */
+static bool is_visible(const struct published *item, const pmix_proc_t *proc)
+{
+    bool same_job = strcmp(item->owner.nspace, proc->nspace) == 0;
+
+    switch (item->range) {
+    case PMIX_RANGE_NAMESPACE:
+        return same_job;
+    case PMIX_RANGE_PROC_LOCAL:
+        return same_job && item->owner.rank == proc->rank;
+    default:
+        return true;
+    }
+}
+
+static struct published **find(struct pmixsrv *server, const char *key,
+                               const pmix_proc_t *proc)
+{
+    struct published **at = &server->published;
+
+    while (*at != NULL &&
+           (strcmp((*at)->info.key, key) != 0 || !is_visible(*at, proc)))
+        at = &(*at)->next;
+    return *at != NULL ? at : NULL;
+}
+
+static void remove_at(struct published **at)
+{
+    struct published *item = *at;
+
+    *at = item->next;
+    PMIX_INFO_DESTRUCT(&item->info);
+    free(item);
+}
+
+void names_clear(struct pmixsrv *server)
+{
+    while (server->published != NULL)
+        remove_at(&server->published);
+    for (struct request *next, *r = server->waiting; r != NULL; r = next) {
+        next = r->next;
+        request_free(r);
+    }
+    server->waiting = NULL;
+}
+
+/* ---- lookup ---- */
+
+static size_t count_keys(char *const *keys)
+{
+    size_t count = 0;
+
+    while (keys != NULL && keys[count] != NULL)
+        count++;
+    return count;
+}
+
+/* Fill what is found; the values stay ours. */
+static size_t gather(struct pmixsrv *server, const struct request *request,
+                     pmix_pdata_t *ret)
+{
+    size_t count = 0;
+
+    for (char *const *key = request->keys; key != NULL && *key != NULL; key++) {
+        struct published **at = find(server, *key, &request->proc);
+
+        if (at == NULL)
+            continue;
+        ret[count].proc = (*at)->owner;
+        memcpy(ret[count].key, (*at)->info.key, sizeof ret[count].key);
+        ret[count].value = (*at)->info.value;
+        count++;
+    }
+    return count;
+}
+
+/* Take out what may be read once; the values live until the answer is made. */
+static struct published *take_read_once(struct pmixsrv *server,
+                                        const struct request *request)
+{
+    struct published *taken = NULL;
+
+    for (char *const *key = request->keys; key != NULL && *key != NULL; key++) {
+        struct published **at = find(server, *key, &request->proc), *item;
+
+        if (at == NULL || (*at)->persistence != PMIX_PERSIST_FIRST_READ)
+            continue;
+        item = *at;
+        *at = item->next;
+        item->next = taken;
+        taken = item;
+    }
+    return taken;
+}
+
+/* false: it has to wait. libpmix copies what it is given before it returns. */
+static bool answer_lookup(struct pmixsrv *server, struct request *request)
+{
+    size_t wanted = count_keys(request->keys), found;
+    pmix_pdata_t *data = calloc(wanted + 1, sizeof *data);
+    struct published *taken;
+    pmix_status_t status;
+
+    if (data == NULL) {
+        request->answer.lookup(PMIX_ERR_NOMEM, NULL, 0, request->cbdata);
+        request_free(request);
+        return true;
+    }
+    found = gather(server, request, data);
+    if (found < wanted && read_directives(request).wait) {
+        free(data);
+        return false;
+    }
+    status = found == wanted ? PMIX_SUCCESS
+             : found > 0     ? PMIX_ERR_PARTIAL_SUCCESS
+                             : PMIX_ERR_NOT_FOUND;
+    taken = take_read_once(server, request);
+    request->answer.lookup(status, data, found, request->cbdata);
+    while (taken != NULL)
+        remove_at(&taken);
+    free(data);
+    request_free(request);
+    return true;
+}
+
+void names_lookup(struct pmixsrv *server, struct request *request)
+{
+    struct request **end = &server->waiting;
+
+    if (answer_lookup(server, request))
+        return;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = request;
+}
+
+static void wake_lookups(struct pmixsrv *server)
+{
+    struct request *waiting = server->waiting, *next;
+
+    server->waiting = NULL;
+    for (; waiting != NULL; waiting = next) {
+        next = waiting->next;
+        waiting->next = NULL;
+        names_lookup(server, waiting);
+    }
+}
+
+/* ---- publish ---- */
+
+static pmix_status_t publish_one(struct pmixsrv *server,
+                                 const struct request *request,
+                                 const struct directives *directives,
+                                 const pmix_info_t *info)
+{
+    struct published *item = calloc(1, sizeof *item);
+
+    if (item == NULL)
+        return PMIX_ERR_NOMEM;
+    item->owner = request->proc;
+    item->range = directives->range;
+    item->persistence = directives->persistence;
+    PMIX_INFO_XFER(&item->info, info);
+    item->next = server->published;
+    server->published = item;
+    return PMIX_SUCCESS;
+}
+
+void names_publish(struct pmixsrv *server, struct request *request)
+{
+    struct directives directives = read_directives(request), ignored;
+    pmix_status_t status = PMIX_SUCCESS;
+
+    for (size_t i = 0; i < request->ninfo; i++)
+        if (!take_directive(&ignored, &request->info[i]) &&
+            find(server, request->info[i].key, &request->proc) != NULL)
+            status = PMIX_ERR_DUPLICATE_KEY;
+    for (size_t i = 0; i < request->ninfo && status == PMIX_SUCCESS; i++)
+        if (!take_directive(&ignored, &request->info[i]))
+            status =
+                publish_one(server, request, &directives, &request->info[i]);
+    request_answer_op(request, status);
+    wake_lookups(server);
+}
+
+static bool is_owner(const struct published *item, const pmix_proc_t *proc)
+{
+    return strcmp(item->owner.nspace, proc->nspace) == 0 &&
+           item->owner.rank == proc->rank;
+}
+
+static bool is_named(const struct published *item, char *const *keys)
+{
+    for (; keys != NULL && *keys != NULL; keys++)
+        if (strcmp(item->info.key, *keys) == 0)
+            return true;
+    return keys == NULL; /* all of its own */
+}
+
+/* Each takes back what it published itself. */
+void names_unpublish(struct pmixsrv *server, struct request *request)
+{
+    bool found = false;
+
+    for (struct published **at = &server->published; *at != NULL;)
+        if (is_owner(*at, &request->proc) && is_named(*at, request->keys)) {
+            remove_at(at);
+            found = true;
+        } else {
+            at = &(*at)->next;
+        }
+    request_answer_op(request, found ? PMIX_SUCCESS : PMIX_ERR_NOT_FOUND);
+}

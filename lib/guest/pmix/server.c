@@ -1,0 +1,286 @@
+#include "base/scope.h"
+#include "guest/pmix/state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* ---- libpmix ---- */
+
+/*
+ * libpmix reads variables that may be meant for a client, because we may have
+ * been started as one: but its own parameters (PMIX_MCA_*) none may stay.
+ */
+static void clear_environment(void)
+{
+    char name[256];
+
+    for (char **item = environ; *item != NULL;) {
+        size_t len = strcspn(*item, "=");
+
+        if (strncmp(*item, "PMIX_", 5) == 0 &&
+            strncmp(*item, "PMIX_MCA_", 9) != 0 && len < sizeof name) {
+            memcpy(name, *item, len);
+            name[len] = '\0';
+            unsetenv(name); /* the next one moves here */
+        } else {
+            item++;
+        }
+    }
+}
+
+/*
+ * hash: nothing is shared through files, so each get of another rank's key is
+ * a question to the server. native: munge, which libpmix would prefer, needs
+ * munge in the image and its socket.
+ */
+static int choose_components(const struct pmixsrv *server)
+{
+    if (!server->config.tmpdir_is_shared &&
+        setenv("PMIX_MCA_gds", "hash", 1) < 0)
+        return -1;
+    return setenv("PMIX_MCA_psec", "native", 0);
+}
+
+static int start_library(struct pmixsrv *server, struct ct_error *reterr)
+{
+    pmix_info_t info[2];
+    pmix_status_t rc;
+
+    clear_environment();
+    if (choose_components(server) < 0)
+        return ct_fail_nomem(reterr);
+    memset(info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info[0], PMIX_SERVER_TMPDIR, server->config.tmpdir,
+                   PMIX_STRING);
+    PMIX_INFO_LOAD(&info[1], PMIX_SYSTEM_TMPDIR, server->config.tmpdir,
+                   PMIX_STRING);
+    pmixsrv_accept_upcalls(server);
+    rc = PMIx_server_init(pmixsrv_module(), info, 2);
+    PMIX_INFO_DESTRUCT(&info[0]);
+    PMIX_INFO_DESTRUCT(&info[1]);
+    if (rc != PMIX_SUCCESS)
+        return ct_fail(reterr, EIO, "the PMIx server does not start: %s",
+                       PMIx_Error_string(rc));
+    server->initialized = true;
+    return 0;
+}
+
+/* From "OpenPMIx 4.2.2, repo rev: ..." */
+static void read_version(struct pmixsrv *server)
+{
+    const char *text = PMIx_Get_version();
+
+    text += strcspn(text, "0123456789");
+    snprintf(server->version, sizeof server->version, "%.*s",
+             (int)strcspn(text, " ,"), text);
+}
+
+struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
+                               struct ct_error *reterr)
+{
+    struct pmixsrv *server = calloc(1, sizeof *server);
+
+    if (server == NULL) {
+        ct_fail_nomem(reterr);
+        return NULL;
+    }
+    server->config = *config;
+    server->last = &server->first;
+    server->next_context = 1;
+    pthread_mutex_init(&server->lock, NULL);
+    server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (server->wake < 0)
+        ct_fail_errno(reterr, "eventfd");
+    if (server->wake < 0 || start_library(server, reterr) < 0) {
+        pmixsrv_destroy(server);
+        return NULL;
+    }
+    read_version(server);
+    return server;
+}
+
+void pmixsrv_directory(const struct pmixsrv_job *job, int rank,
+                       char ret[PMIXSRV_PATH_MAX])
+{
+    int len = snprintf(ret, PMIXSRV_PATH_MAX, "%s/%s",
+                       job->server->config.tmpdir, job->nspace);
+
+    if (rank >= 0)
+        snprintf(ret + len, (size_t)(PMIXSRV_PATH_MAX - len), "/%d", rank);
+}
+
+static int make_directory(const struct pmixsrv_job *job, int rank,
+                          struct ct_error *reterr)
+{
+    char path[PMIXSRV_PATH_MAX];
+
+    if (!job->server->config.tmpdir_is_shared)
+        return 0;
+    pmixsrv_directory(job, rank, path);
+    if (mkdir(path, 0700) < 0)
+        return ct_fail_errno(reterr, "cannot make %s", path);
+    return 0;
+}
+
+static void job_free(struct pmixsrv_job *job)
+{
+    free(job->clients);
+    free(job);
+}
+
+void pmixsrv_destroy(struct pmixsrv *server)
+{
+    if (server == NULL)
+        return;
+    if (server->initialized)
+        PMIx_server_finalize();
+    pmixsrv_accept_upcalls(NULL);
+    for (struct request *next, *r = server->first; r != NULL; r = next) {
+        next = r->next;
+        request_free(r);
+    }
+    names_clear(server);
+    for (struct pmixsrv_job *next, *job = server->jobs; job != NULL;
+         job = next) {
+        next = job->next;
+        job_free(job);
+    }
+    ct_close(&server->wake);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}
+
+const char *pmixsrv_version(const struct pmixsrv *server)
+{
+    return server->version;
+}
+
+/* ---- what ranks ask for ---- */
+
+int pmixsrv_fd(const struct pmixsrv *server)
+{
+    return server->wake;
+}
+
+void pmixsrv_dispatch(struct pmixsrv *server)
+{
+    struct request *request, *next;
+    uint64_t count;
+
+    if (read(server->wake, &count, sizeof count) < 0 && errno != EAGAIN)
+        return;
+    pthread_mutex_lock(&server->lock);
+    request = server->first;
+    server->first = NULL;
+    server->last = &server->first;
+    pthread_mutex_unlock(&server->lock);
+    for (; request != NULL; request = next) {
+        next = request->next;
+        request->next = NULL;
+        request->serve(server, request);
+    }
+}
+
+/* ---- jobs ---- */
+
+struct pmixsrv_job *pmixsrv_find_job(struct pmixsrv *server, const char *nspace)
+{
+    for (struct pmixsrv_job *job = server->jobs; job != NULL; job = job->next)
+        if (strcmp(job->nspace, nspace) == 0)
+            return job;
+    return NULL;
+}
+
+struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
+                                       const struct pmixsrv_facts *facts,
+                                       struct ct_error *reterr)
+{
+    struct pmixsrv_job *job = calloc(1, sizeof *job);
+
+    if (job != NULL)
+        job->clients = calloc(facts->size, sizeof *job->clients);
+    if (job == NULL || job->clients == NULL) {
+        free(job);
+        ct_fail_nomem(reterr);
+        return NULL;
+    }
+    job->server = server;
+    snprintf(job->nspace, sizeof job->nspace, "%s", facts->nspace);
+    job->size = facts->size;
+    job->user = facts->user;
+    for (unsigned rank = 0; rank < job->size; rank++)
+        job->clients[rank] = (struct client){.job = job, .rank = rank};
+    if (make_directory(job, -1, reterr) < 0 ||
+        jobinfo_register(job, facts, reterr) < 0) {
+        job_free(job);
+        return NULL;
+    }
+    job->next = server->jobs;
+    server->jobs = job;
+    return job;
+}
+
+void *pmixsrv_job_user(const struct pmixsrv_job *job)
+{
+    return job->user;
+}
+
+enum pmixsrv_state pmixsrv_rank_state(const struct pmixsrv_job *job,
+                                      unsigned rank)
+{
+    return job->clients[rank].state;
+}
+
+/* ---- ranks ---- */
+
+static void proc_of(const struct pmixsrv_job *job, unsigned rank,
+                    pmix_proc_t *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    memcpy(ret->nspace, job->nspace, sizeof ret->nspace);
+    ret->rank = rank;
+}
+
+static int add_variables(const pmix_proc_t *proc, struct strv *env,
+                         struct ct_error *reterr)
+{
+    char **list = NULL;
+    pmix_status_t rc = PMIx_server_setup_fork(proc, &list);
+    int failed = 0;
+
+    for (char **item = list; item != NULL && *item != NULL; item++) {
+        if (failed == 0)
+            failed = strv_add(env, *item);
+        free(*item);
+    }
+    free(list);
+    if (rc != PMIX_SUCCESS)
+        return ct_fail(reterr, EIO, "PMIx_server_setup_fork: %s",
+                       PMIx_Error_string(rc));
+    return failed < 0 ? ct_fail_nomem(reterr) : 0;
+}
+
+/* The user's ids are the same in the container (namespace.h). */
+int pmixsrv_expect(struct pmixsrv_job *job, unsigned rank, struct strv *env,
+                   struct ct_error *reterr)
+{
+    pmix_status_t rc;
+    pmix_proc_t proc;
+
+    if (make_directory(job, (int)rank, reterr) < 0)
+        return -1;
+    proc_of(job, rank, &proc);
+    rc = PMIx_server_register_client(&proc, geteuid(), getegid(),
+                                     &job->clients[rank], NULL, NULL);
+    if (rc != PMIX_SUCCESS && rc != PMIX_OPERATION_SUCCEEDED)
+        return ct_fail(reterr, EIO, "PMIx_server_register_client: %s",
+                       PMIx_Error_string(rc));
+    return add_variables(&proc, env, reterr);
+}

@@ -1,0 +1,104 @@
+/*
+ * A PMIx server, through libpmix (4.0 or newer), for the ranks of this node.
+ *
+ * libpmix has a thread of its own, on which it calls for what its host must
+ * do. Here that becomes one descriptor to wait on: pmixsrv_dispatch() does what
+ * has been asked for, on the caller's thread, and answers when there is an
+ * answer. libpmix is one server a process, so there is one struct pmixsrv.
+ *
+ * It knows no processes: it makes the variables that a rank needs, and tells
+ * through callbacks what ranks ask for.
+ */
+#ifndef CT_GUEST_PMIX_SERVER_H
+#define CT_GUEST_PMIX_SERVER_H
+
+#include "base/error.h"
+#include "base/strv.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct pmixsrv;
+struct pmixsrv_job;
+
+/* One command of a spawn request. */
+struct pmixsrv_command {
+    unsigned maxprocs;
+    char *const *argv; /* argv[0]: what to execute */
+    char *const *env;  /* variables for its ranks, or NULL */
+    char *const *info; /* NULL-terminated: key, value, key, value, ... with the
+                          names of the MPI standard (wdir, host, ...) */
+};
+
+/* Lives until pmixsrv_spawn_done(). */
+struct pmixsrv_spawn {
+    struct pmixsrv_job *job; /* who asks */
+    unsigned rank;
+    unsigned count;
+    struct pmixsrv_command *commands;
+};
+
+struct pmixsrv_callbacks {
+    /* The rank asks to end its job. message is one line. */
+    void (*abort)(void *ctx, struct pmixsrv_job *job, unsigned rank,
+                  int exitcode, const char *message);
+
+    /* Start these as a new job. 0: pmixsrv_spawn_done() follows, now or later;
+       -1: no. */
+    int (*spawn)(void *ctx, struct pmixsrv_spawn *request);
+};
+
+struct pmixsrv_config {
+    /* An existing directory of the user's alone, for libpmix's files. */
+    const char *tmpdir;
+    /* Do ranks see tmpdir at the same path? Else nothing goes through files. */
+    bool tmpdir_is_shared;
+    struct pmixsrv_callbacks callbacks;
+    void *ctx;
+};
+
+/* NULL with the reason. Takes some 20 ms; changes PMIX_* of this process. */
+struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
+                               struct ct_error *reterr);
+
+/* Frees the jobs, too. The ranks have ended. NULL is fine. */
+void pmixsrv_destroy(struct pmixsrv *server);
+
+/* To wait on for reading. */
+int pmixsrv_fd(const struct pmixsrv *server);
+void pmixsrv_dispatch(struct pmixsrv *server);
+
+/* "4.2.2": of the library that is loaded. */
+const char *pmixsrv_version(const struct pmixsrv *server);
+
+struct pmixsrv_facts {
+    const char *nspace; /* unique on the host; at most 200 bytes */
+    const char *host;   /* this node's name */
+    unsigned size;
+    unsigned universe_size;
+    const unsigned *app_sizes; /* ranks of each app, in their order */
+    unsigned app_count;
+    const struct pmixsrv_spawn
+        *spawn; /* the request that it answers, or NULL */
+    void *user;
+};
+
+struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
+                                       const struct pmixsrv_facts *facts,
+                                       struct ct_error *reterr);
+void *pmixsrv_job_user(const struct pmixsrv_job *job);
+
+/* Expect a client for this rank, and add the variables that it needs. */
+int pmixsrv_expect(struct pmixsrv_job *job, unsigned rank, struct strv *env,
+                   struct ct_error *reterr);
+
+/* What a rank's process has done: finalized means no client is left. */
+enum pmixsrv_state { PMIXSRV_SILENT, PMIXSRV_ACTIVE, PMIXSRV_FINALIZED };
+enum pmixsrv_state pmixsrv_rank_state(const struct pmixsrv_job *job,
+                                      unsigned rank);
+
+/* Answer a spawn request; child is NULL when it failed. */
+void pmixsrv_spawn_done(struct pmixsrv_spawn *request,
+                        const struct pmixsrv_job *child);
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * Inside the PMIx server. An upcall (upcall.c) is a struct request that goes
+ * from libpmix's thread to the caller's, where serve() does it and one of the
+ * answer functions ends it. Until then libpmix keeps the arrays of the upcall;
+ * what it does not keep is copied.
+ */
+#ifndef CT_GUEST_PMIX_STATE_H
+#define CT_GUEST_PMIX_STATE_H
+
+#include "guest/pmix/infolist.h"
+#include "guest/pmix/server.h"
+
+#include <pmix.h>
+#include <pmix_server.h>
+#include <pthread.h>
+
+struct client {
+    struct pmixsrv_job *job;
+    unsigned rank;
+    enum pmixsrv_state state;
+};
+
+struct request {
+    struct request *next;
+    void (*serve)(struct pmixsrv *server, struct request *request);
+    pmix_proc_t proc;      /* who asks */
+    struct client *client; /* who comes or goes */
+    const pmix_info_t *info;
+    size_t ninfo;
+    union {
+        pmix_op_cbfunc_t op;
+        pmix_modex_cbfunc_t modex;
+        pmix_lookup_cbfunc_t lookup;
+        pmix_spawn_cbfunc_t spawn;
+        pmix_info_cbfunc_t info;
+    } answer;
+    void *cbdata;
+
+    char **keys; /* lookup, unpublish */
+    const pmix_app_t *apps;
+    size_t napps;
+    pmix_status_t status;    /* abort, notify */
+    char *text;              /* abort: the message, ours */
+    pmix_data_range_t range; /* notify */
+    char *data;              /* fence: ours */
+    size_t ndata;
+    pmix_group_operation_t group_op;
+    const pmix_proc_t *procs;
+    size_t nprocs;
+    pmix_query_t *queries;
+    size_t nqueries;
+};
+
+struct published {
+    struct published *next;
+    pmix_proc_t owner;
+    pmix_data_range_t range;
+    pmix_persistence_t persistence;
+    pmix_info_t info; /* key and value */
+};
+
+struct pmixsrv_job {
+    struct pmixsrv *server;
+    struct pmixsrv_job *next;
+    pmix_nspace_t nspace;
+    unsigned size;
+    void *user;
+    struct client *clients; /* [size] */
+};
+
+struct pmixsrv {
+    struct pmixsrv_config config;
+    char version[32];
+    struct pmixsrv_job *jobs;
+    struct published *published;
+    struct request *waiting; /* lookups that wait for somebody to publish */
+    size_t next_context;     /* context id of the next group */
+    bool initialized;
+
+    /* From libpmix's thread. */
+    pthread_mutex_t lock;
+    struct request *first, **last;
+    int wake; /* eventfd */
+};
+
+/* What the job (rank -1) or one of its ranks may use below the server's. */
+enum { PMIXSRV_PATH_MAX = 400 };
+void pmixsrv_directory(const struct pmixsrv_job *job, int rank,
+                       char ret[PMIXSRV_PATH_MAX]);
+
+/* The job and rank that a process is of; NULL when it is none of ours. */
+struct pmixsrv_job *pmixsrv_find_job(struct pmixsrv *server,
+                                     const char *nspace);
+
+/* upcall.c */
+void pmixsrv_accept_upcalls(struct pmixsrv *server);
+pmix_server_module_t *pmixsrv_module(void);
+void request_free(struct request *request);
+void request_answer_op(struct request *request, pmix_status_t status);
+/* The list is libpmix's until it has sent it, and then freed. */
+void request_answer_info(struct request *request, pmix_status_t status,
+                         struct infolist *list);
+
+/* names.c */
+void names_publish(struct pmixsrv *server, struct request *request);
+void names_lookup(struct pmixsrv *server, struct request *request);
+void names_unpublish(struct pmixsrv *server, struct request *request);
+void names_clear(struct pmixsrv *server);
+
+/* spawn.c */
+void spawn_request(struct pmixsrv *server, struct request *request);
+
+/* group.c */
+void group_operation(struct pmixsrv *server, struct request *request);
+
+/* query.c */
+void query_answer(struct pmixsrv *server, struct request *request);
+
+/* jobinfo.c: tell libpmix what the job is. */
+int jobinfo_register(struct pmixsrv_job *job, const struct pmixsrv_facts *facts,
+                     struct ct_error *reterr);
+
+#endif

@@ -1,0 +1,448 @@
+/*
+ * What libpmix calls its host for. Everything here runs on libpmix's thread and
+ * does no more than to hand a request over; but for those upcalls that have the
+ * same answer always.
+ */
+#include "guest/pmix/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * libpmix gives its host no pointer back, and is itself one a process: this is
+ * the only variable. It is set before libpmix starts and cleared after its end.
+ */
+static struct pmixsrv *the_server;
+
+void pmixsrv_accept_upcalls(struct pmixsrv *server)
+{
+    the_server = server;
+}
+
+void request_free(struct request *request)
+{
+    free(request->text);
+    free(request->data);
+    free(request);
+}
+
+void request_answer_op(struct request *request, pmix_status_t status)
+{
+    if (request->answer.op != NULL)
+        request->answer.op(status, request->cbdata);
+    request_free(request);
+}
+
+static void release_list(void *ctx)
+{
+    infolist_clear(ctx);
+    free(ctx);
+}
+
+void request_answer_info(struct request *request, pmix_status_t status,
+                         struct infolist *list)
+{
+    struct infolist *kept = malloc(sizeof *kept);
+
+    if (kept == NULL || list->failed) {
+        infolist_clear(list);
+        free(kept);
+        request->answer.info(PMIX_ERR_NOMEM, NULL, 0, request->cbdata, NULL,
+                             NULL);
+    } else {
+        *kept = *list;
+        request->answer.info(status, kept->items, kept->count, request->cbdata,
+                             release_list, kept);
+    }
+    request_free(request);
+}
+
+typedef void serve_fn(struct pmixsrv *server, struct request *request);
+
+static struct request *request_new(serve_fn *serve, const pmix_proc_t *proc,
+                                   const pmix_info_t *info, size_t ninfo,
+                                   void *cbdata)
+{
+    struct request *request = calloc(1, sizeof *request);
+
+    if (request == NULL)
+        return NULL;
+    request->serve = serve;
+    if (proc != NULL)
+        request->proc = *proc;
+    request->info = info;
+    request->ninfo = ninfo;
+    request->cbdata = cbdata;
+    return request;
+}
+
+/* request may be NULL: there was no memory for it. */
+static pmix_status_t hand_over(struct request *request)
+{
+    const uint64_t one = 1;
+    struct pmixsrv *server = the_server;
+
+    if (request == NULL)
+        return PMIX_ERR_NOMEM;
+    pthread_mutex_lock(&server->lock);
+    *server->last = request;
+    server->last = &request->next;
+    pthread_mutex_unlock(&server->lock);
+    /* An eventfd of 2^64-2 wakes as well: there is no other failure. */
+    if (write(server->wake, &one, sizeof one) < 0)
+        return PMIX_SUCCESS;
+    return PMIX_SUCCESS;
+}
+
+static pmix_status_t hand_over_op(struct request *request,
+                                  pmix_op_cbfunc_t answer)
+{
+    if (request != NULL)
+        request->answer.op = answer;
+    return hand_over(request);
+}
+
+/* ---- clients come and go ---- */
+
+/* server_object: what PMIx_server_register_client() was given. */
+static void set_state(struct request *request, enum pmixsrv_state state)
+{
+    request->client->state = state;
+    request_answer_op(request, PMIX_SUCCESS);
+}
+
+static void serve_connected(struct pmixsrv *server, struct request *request)
+{
+    (void)server;
+    set_state(request, PMIXSRV_ACTIVE);
+}
+
+static void serve_finalized(struct pmixsrv *server, struct request *request)
+{
+    (void)server;
+    set_state(request, PMIXSRV_FINALIZED);
+}
+
+static pmix_status_t of_client(serve_fn *serve, const pmix_proc_t *proc,
+                               void *client, pmix_op_cbfunc_t answer,
+                               void *cbdata)
+{
+    struct request *request;
+
+    if (client == NULL)
+        return PMIX_OPERATION_SUCCEEDED; /* a tool */
+    request = request_new(serve, proc, NULL, 0, cbdata);
+    if (request != NULL)
+        request->client = client;
+    return hand_over_op(request, answer);
+}
+
+static pmix_status_t on_connected(const pmix_proc_t *proc, void *client,
+                                  pmix_op_cbfunc_t answer, void *cbdata)
+{
+    return of_client(serve_connected, proc, client, answer, cbdata);
+}
+
+static pmix_status_t on_finalized(const pmix_proc_t *proc, void *client,
+                                  pmix_op_cbfunc_t answer, void *cbdata)
+{
+    return of_client(serve_finalized, proc, client, answer, cbdata);
+}
+
+static void serve_abort(struct pmixsrv *server, struct request *request)
+{
+    struct pmixsrv_job *job = pmixsrv_find_job(server, request->proc.nspace);
+
+    if (job != NULL && request->proc.rank < job->size)
+        server->config.callbacks.abort(
+            server->config.ctx, job, request->proc.rank, request->status,
+            request->text != NULL ? request->text : "");
+    request_answer_op(request, PMIX_SUCCESS);
+}
+
+static pmix_status_t on_abort(const pmix_proc_t *proc, void *client, int status,
+                              const char message[], pmix_proc_t procs[],
+                              size_t nprocs, pmix_op_cbfunc_t answer,
+                              void *cbdata)
+{
+    struct request *request = request_new(serve_abort, proc, NULL, 0, cbdata);
+
+    (void)client;
+    (void)procs;
+    (void)nprocs;
+    if (request != NULL) {
+        request->status = status;
+        request->text = message != NULL ? strdup(message) : NULL;
+    }
+    return hand_over_op(request, answer);
+}
+
+/* ---- data ---- */
+
+static void release_data(void *data)
+{
+    free(data);
+}
+
+/* All of this node's data is all data there is. */
+static void serve_fence(struct pmixsrv *server, struct request *request)
+{
+    char *data = request->data;
+
+    (void)server;
+    request->data = NULL;
+    request->answer.modex(PMIX_SUCCESS, data, request->ndata, request->cbdata,
+                          release_data, data);
+    request_free(request);
+}
+
+static pmix_status_t on_fence(const pmix_proc_t procs[], size_t nprocs,
+                              const pmix_info_t info[], size_t ninfo,
+                              char *data, size_t ndata,
+                              pmix_modex_cbfunc_t answer, void *cbdata)
+{
+    struct request *request =
+        request_new(serve_fence, NULL, info, ninfo, cbdata);
+
+    (void)procs;
+    (void)nprocs;
+    if (request == NULL)
+        return PMIX_ERR_NOMEM;
+    request->data = data; /* from here on it is ours */
+    request->ndata = ndata;
+    request->answer.modex = answer;
+    return hand_over(request);
+}
+
+/* Called for processes that are not of this node: there are none. */
+static pmix_status_t on_direct_modex(const pmix_proc_t *proc,
+                                     const pmix_info_t info[], size_t ninfo,
+                                     pmix_modex_cbfunc_t answer, void *cbdata)
+{
+    (void)proc;
+    (void)info;
+    (void)ninfo;
+    (void)answer;
+    (void)cbdata;
+    return PMIX_ERR_NOT_FOUND;
+}
+
+static pmix_status_t on_publish(const pmix_proc_t *proc,
+                                const pmix_info_t info[], size_t ninfo,
+                                pmix_op_cbfunc_t answer, void *cbdata)
+{
+    return hand_over_op(request_new(names_publish, proc, info, ninfo, cbdata),
+                        answer);
+}
+
+static pmix_status_t on_lookup(const pmix_proc_t *proc, char **keys,
+                               const pmix_info_t info[], size_t ninfo,
+                               pmix_lookup_cbfunc_t answer, void *cbdata)
+{
+    struct request *request =
+        request_new(names_lookup, proc, info, ninfo, cbdata);
+
+    if (request != NULL) {
+        request->keys = keys;
+        request->answer.lookup = answer;
+    }
+    return hand_over(request);
+}
+
+static pmix_status_t on_unpublish(const pmix_proc_t *proc, char **keys,
+                                  const pmix_info_t info[], size_t ninfo,
+                                  pmix_op_cbfunc_t answer, void *cbdata)
+{
+    struct request *request =
+        request_new(names_unpublish, proc, info, ninfo, cbdata);
+
+    if (request != NULL)
+        request->keys = keys;
+    return hand_over_op(request, answer);
+}
+
+/* ---- jobs and groups of processes ---- */
+
+static pmix_status_t on_spawn(const pmix_proc_t *proc, const pmix_info_t info[],
+                              size_t ninfo, const pmix_app_t apps[],
+                              size_t napps, pmix_spawn_cbfunc_t answer,
+                              void *cbdata)
+{
+    struct request *request =
+        request_new(spawn_request, proc, info, ninfo, cbdata);
+
+    if (request != NULL) {
+        request->apps = apps;
+        request->napps = napps;
+        request->answer.spawn = answer;
+    }
+    return hand_over(request);
+}
+
+/* libpmix calls when all that are of this node, so all, have come. */
+static pmix_status_t on_connect(const pmix_proc_t procs[], size_t nprocs,
+                                const pmix_info_t info[], size_t ninfo,
+                                pmix_op_cbfunc_t answer, void *cbdata)
+{
+    (void)procs;
+    (void)nprocs;
+    (void)info;
+    (void)ninfo;
+    (void)answer;
+    (void)cbdata;
+    return PMIX_OPERATION_SUCCEEDED;
+}
+
+static pmix_status_t on_group(pmix_group_operation_t op, char *name,
+                              const pmix_proc_t procs[], size_t nprocs,
+                              const pmix_info_t directives[], size_t ndirs,
+                              pmix_info_cbfunc_t answer, void *cbdata)
+{
+    struct request *request =
+        request_new(group_operation, NULL, directives, ndirs, cbdata);
+
+    (void)name;
+    if (request != NULL) {
+        request->group_op = op;
+        request->procs = procs;
+        request->nprocs = nprocs;
+        request->answer.info = answer;
+    }
+    return hand_over(request);
+}
+
+/* ---- events ---- */
+
+/* Every event is brought to every rank of this node that wants it. */
+static pmix_status_t on_register_events(pmix_status_t *codes, size_t ncodes,
+                                        const pmix_info_t info[], size_t ninfo,
+                                        pmix_op_cbfunc_t answer, void *cbdata)
+{
+    (void)codes;
+    (void)ncodes;
+    (void)info;
+    (void)ninfo;
+    (void)answer;
+    (void)cbdata;
+    return PMIX_OPERATION_SUCCEEDED;
+}
+
+static pmix_status_t on_deregister_events(pmix_status_t *codes, size_t ncodes,
+                                          pmix_op_cbfunc_t answer, void *cbdata)
+{
+    return on_register_events(codes, ncodes, NULL, 0, answer, cbdata);
+}
+
+static void notified(pmix_status_t status, void *ctx)
+{
+    request_answer_op(ctx, status);
+}
+
+static void serve_notify(struct pmixsrv *server, struct request *request)
+{
+    pmix_status_t rc;
+
+    (void)server;
+    rc = PMIx_Notify_event(request->status, &request->proc, request->range,
+                           (pmix_info_t *)request->info, request->ninfo,
+                           notified, request);
+    if (rc == PMIX_OPERATION_SUCCEEDED)
+        rc = PMIX_SUCCESS;
+    else if (rc == PMIX_SUCCESS)
+        return; /* notified() will be called */
+    request_answer_op(request, rc);
+}
+
+static pmix_status_t on_notify_event(pmix_status_t code,
+                                     const pmix_proc_t *source,
+                                     pmix_data_range_t range,
+                                     pmix_info_t info[], size_t ninfo,
+                                     pmix_op_cbfunc_t answer, void *cbdata)
+{
+    struct request *request =
+        request_new(serve_notify, source, info, ninfo, cbdata);
+
+    if (request != NULL) {
+        request->status = code;
+        request->range = range;
+    }
+    return hand_over_op(request, answer);
+}
+
+static pmix_status_t on_query(pmix_proc_t *proc, pmix_query_t *queries,
+                              size_t nqueries, pmix_info_cbfunc_t answer,
+                              void *cbdata)
+{
+    struct request *request = request_new(query_answer, proc, NULL, 0, cbdata);
+
+    if (request != NULL) {
+        request->queries = queries;
+        request->nqueries = nqueries;
+        request->answer.info = answer;
+    }
+    return hand_over(request);
+}
+
+/* libpmix cleans up itself, but only for a host that has this upcall. */
+static bool is_cleanup(const pmix_info_t *info)
+{
+    static const char *const keys[] = {
+        PMIX_REGISTER_CLEANUP,  PMIX_REGISTER_CLEANUP_DIR,
+        PMIX_CLEANUP_RECURSIVE, PMIX_CLEANUP_EMPTY,
+        PMIX_CLEANUP_IGNORE,    PMIX_CLEANUP_LEAVE_TOPDIR,
+    };
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(info->key, keys[i]) == 0)
+            return true;
+    return false;
+}
+
+static pmix_status_t on_job_control(const pmix_proc_t *proc,
+                                    const pmix_proc_t targets[],
+                                    size_t ntargets,
+                                    const pmix_info_t directives[],
+                                    size_t ndirs, pmix_info_cbfunc_t answer,
+                                    void *cbdata)
+{
+    (void)proc;
+    (void)targets;
+    (void)ntargets;
+    (void)answer;
+    (void)cbdata;
+    for (size_t i = 0; i < ndirs; i++)
+        if (!is_cleanup(&directives[i]))
+            return PMIX_ERR_NOT_SUPPORTED;
+    return PMIX_OPERATION_SUCCEEDED;
+}
+
+/*
+ * Not const, because libpmix takes no pointer to const. An upcall that is left
+ * out is answered with PMIX_ERR_NOT_SUPPORTED, which clients know to handle:
+ * what Open MPI logs, for instance, it then prints itself.
+ */
+pmix_server_module_t *pmixsrv_module(void)
+{
+    static const pmix_server_module_t module = {
+        .client_connected = on_connected,
+        .client_finalized = on_finalized,
+        .abort = on_abort,
+        .fence_nb = on_fence,
+        .direct_modex = on_direct_modex,
+        .publish = on_publish,
+        .lookup = on_lookup,
+        .unpublish = on_unpublish,
+        .spawn = on_spawn,
+        .connect = on_connect,
+        .disconnect = on_connect,
+        .register_events = on_register_events,
+        .deregister_events = on_deregister_events,
+        .notify_event = on_notify_event,
+        .query = on_query,
+        .job_control = on_job_control,
+        .group = on_group,
+    };
+
+    return (pmix_server_module_t *)&module;
+}
