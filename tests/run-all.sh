@@ -19,8 +19,9 @@ packages=(build-essential autoconf automake libtool pkg-config clang
     util-linux man-db shellcheck git)
 
 # What is told by sanitizers is told by these as well, in less time.
-sanitized_tests=(0150-open-mpi 0200-exit-codes 0220-stdio 0230-environment 0240-binds
-    0260-bad-images 0300-no-container 0310-mpmd 0330-silent)
+sanitized_tests=(0150-open-mpi 0160-pmix 0200-exit-codes 0220-stdio
+    0230-environment 0240-binds 0260-bad-images 0300-no-container 0310-mpmd
+    0330-silent)
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 passed=0

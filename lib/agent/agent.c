@@ -308,6 +308,7 @@ static void on_gone(struct agent *agent, struct zygote_event *ev)
     event_del(agent->zygote_in);
     event_del(agent->zygote_out);
     agent->ending = agent->zygote_gone = true;
+    pmix_stop(agent);
     for (unsigned i = 0; i < agent->proc_count; i++)
         forget_live(agent->procs[i]);
     agent_fail(agent, AGENT_BROKEN, 0, "%s: %s", agent->host, ev->text);
@@ -323,18 +324,22 @@ static void (*const handlers[])(struct agent *, struct zygote_event *) = {
     [ZYGOTE_GONE] = on_gone,
 };
 
-static void zygote_readable(evutil_socket_t fd, short what, void *ctx)
+void agent_hear(struct agent *agent)
 {
-    struct agent *agent = ctx;
     struct zygote_event ev;
 
-    (void)fd;
-    (void)what;
     while (zygote_next(agent->zygote, &ev) > 0)
         if (ev.kind < sizeof handlers / sizeof handlers[0])
             handlers[ev.kind](agent, &ev);
     agent_pump(agent);
     agent_settle(agent);
+}
+
+static void zygote_readable(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    agent_hear(ctx);
 }
 
 static void zygote_writable(evutil_socket_t fd, short what, void *ctx)
@@ -471,6 +476,7 @@ void agent_end(struct agent *agent, int signal)
     if (agent->ending)
         return;
     agent->ending = true;
+    pmix_stop(agent);
     wait.tv_usec = (suseconds_t)((grace - (double)wait.tv_sec) * 1e6);
     agent_signal(agent, signal);
     agent_signal(agent, SIGCONT); /* one that is stopped would not hear it */
@@ -481,6 +487,7 @@ void agent_end(struct agent *agent, int signal)
 void agent_kill(struct agent *agent)
 {
     agent->ending = true;
+    pmix_stop(agent);
     agent_signal(agent, SIGKILL);
     agent_settle(agent);
 }

@@ -51,12 +51,14 @@ static int pmix_spawn(void *ctx, struct pmixsrv_spawn *request)
     return spawn_begin(agent, spawn);
 }
 
+/* A rank that has died comes before those that complain about it. */
 static void pmix_readable(evutil_socket_t fd, short what, void *ctx)
 {
     struct agent *agent = ctx;
 
     (void)fd;
     (void)what;
+    agent_hear(agent);
     pmixsrv_dispatch(agent->pmix);
 }
 
@@ -127,6 +129,12 @@ void pmix_drain(struct agent *agent)
 {
     if (agent->pmix != NULL)
         pmixsrv_dispatch(agent->pmix);
+}
+
+void pmix_stop(struct agent *agent)
+{
+    if (agent->pmix != NULL)
+        pmixsrv_stop(agent->pmix);
 }
 
 static void refuse_spawns(struct agent *agent)

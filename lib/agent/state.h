@@ -120,6 +120,8 @@ __attribute__((format(printf, 4, 5))) void proc_fail(struct proc *proc,
                                                      ...);
 /* Tell the user, if so, that nothing runs. */
 void agent_settle(struct agent *agent);
+/* Take in what the zygote has told until now. */
+void agent_hear(struct agent *agent);
 /* After a message to the zygote: wait for room when it has none. */
 void agent_pump(struct agent *agent);
 
@@ -146,6 +148,8 @@ int pmix_environment(const struct proc *proc, struct strv *env,
                      struct ct_error *reterr);
 /* Do what ranks have asked for before they ended. */
 void pmix_drain(struct agent *agent);
+/* Ranks are about to be ended. */
+void pmix_stop(struct agent *agent);
 void pmix_close(struct agent *agent);
 
 /* spawn.c */

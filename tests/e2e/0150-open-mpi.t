@@ -96,7 +96,9 @@ for suite in "${suites[@]}"; do
     exits 125 "$suite: never speaks" ctrun -n 2 --pmi "$image" \
         /opt/ctrun/noinit.ompi
     like "$(cat "$err")" 'Open MPI' "$suite: never speaks: whose MPI it is"
-    exits 125 "$suite: two worlds of one" ctrun -n 2 --pmi "$image" \
+    # alone, Open MPI 4.1.0 leaves a directory in /tmp
+    [ "$suite" != bullseye ] || continue
+    exits 125 "$suite: two worlds of one" ctrun -n 2 --pmi=pmix "$image" \
         env -u PMIX_NAMESPACE -u PMIX_RANK -u OMPI_MCA_schizo \
         /opt/ctrun/hello.ompi
 done
@@ -161,7 +163,7 @@ if have bookworm "killed"; then
         zygote) ended 125 "$victim is killed" ;;
         *) ended 137 "$victim is killed" ;;
         esac
-        is "$(ls -d /tmp/ctrun-* 2> /dev/null)" "" \
+        is "$(find /tmp -maxdepth 1 -regex '/tmp/ctrun-[0-9a-f]*')" "" \
             "$victim is killed: no directory is left"
     done
 fi

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -95,6 +96,7 @@ struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
     server->last = &server->first;
     server->next_context = 1;
     pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->holds, NULL);
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->wake < 0)
         ct_fail_errno(reterr, "eventfd");
@@ -135,9 +137,50 @@ static void job_free(struct pmixsrv_job *job)
     free(job);
 }
 
+/* On libpmix's thread, for ever. */
+static void hold(pmix_status_t status, void *ctx)
+{
+    struct pmixsrv *server = ctx;
+
+    (void)status;
+    pthread_mutex_lock(&server->lock);
+    server->held = true;
+    pthread_cond_signal(&server->holds);
+    pthread_mutex_unlock(&server->lock);
+    for (;;)
+        pause();
+}
+
+static void wait_until_held(struct pmixsrv *server)
+{
+    struct timespec end;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec++;
+    pthread_mutex_lock(&server->lock);
+    while (!server->held && rc == 0)
+        rc = pthread_cond_timedwait(&server->holds, &server->lock, &end);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void pmixsrv_stop(struct pmixsrv *server)
+{
+    pmix_proc_t nobody;
+
+    if (server->stopped)
+        return;
+    server->stopped = true;
+    memset(&nobody, 0, sizeof nobody);
+    memcpy(nobody.nspace, "nobody", sizeof "nobody");
+    PMIx_server_deregister_client(&nobody, hold, server);
+    wait_until_held(server);
+}
+
+/* What a held thread may look at stays. */
 void pmixsrv_destroy(struct pmixsrv *server)
 {
-    if (server == NULL)
+    if (server == NULL || server->stopped)
         return;
     if (server->initialized)
         PMIx_server_finalize();
@@ -154,6 +197,7 @@ void pmixsrv_destroy(struct pmixsrv *server)
     }
     ct_close(&server->wake);
     pthread_mutex_destroy(&server->lock);
+    pthread_cond_destroy(&server->holds);
     free(server);
 }
 
@@ -174,6 +218,8 @@ void pmixsrv_dispatch(struct pmixsrv *server)
     struct request *request, *next;
     uint64_t count;
 
+    if (server->stopped)
+        return;
     if (read(server->wake, &count, sizeof count) < 0 && errno != EAGAIN)
         return;
     pthread_mutex_lock(&server->lock);

@@ -64,6 +64,14 @@ struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
 /* Frees the jobs, too. The ranks have ended. NULL is fine. */
 void pmixsrv_destroy(struct pmixsrv *server);
 
+/*
+ * Before ranks are killed: nothing is asked or answered any more. (libpmix 4.2
+ * completes a fence twice when several of its ranks go at once, which ends in a
+ * crash or a hang of its thread, so that thread is held.) Waits for it for a
+ * second at most. What is left of libpmix ends with the process.
+ */
+void pmixsrv_stop(struct pmixsrv *server);
+
 /* To wait on for reading. */
 int pmixsrv_fd(const struct pmixsrv *server);
 void pmixsrv_dispatch(struct pmixsrv *server);

@@ -160,20 +160,27 @@ void spawn_request(struct pmixsrv *server, struct request *request)
     }
 }
 
+static void answer(struct request *request, const struct pmixsrv_job *child)
+{
+    pmix_nspace_t nspace;
+
+    if (child == NULL) {
+        refuse(request);
+        return;
+    }
+    memcpy(nspace, child->nspace, sizeof nspace);
+    request->answer.spawn(PMIX_SUCCESS, nspace, request->cbdata);
+    request_free(request);
+}
+
 void pmixsrv_spawn_done(struct pmixsrv_spawn *request,
                         const struct pmixsrv_job *child)
 {
     struct spawn *spawn = (struct spawn *)request;
 
-    if (child != NULL) {
-        pmix_nspace_t nspace;
-
-        memcpy(nspace, child->nspace, sizeof nspace);
-        spawn->request->answer.spawn(PMIX_SUCCESS, nspace,
-                                     spawn->request->cbdata);
+    if (request->job->server->stopped)
         request_free(spawn->request);
-    } else {
-        refuse(spawn->request);
-    }
+    else
+        answer(spawn->request, child);
     spawn_free(spawn);
 }

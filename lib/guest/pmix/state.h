@@ -39,10 +39,9 @@ struct request {
     char **keys; /* lookup, unpublish */
     const pmix_app_t *apps;
     size_t napps;
-    pmix_status_t status;    /* abort, notify */
-    char *text;              /* abort: the message, ours */
-    pmix_data_range_t range; /* notify */
-    char *data;              /* fence: ours */
+    pmix_status_t status; /* abort */
+    char *text;           /* abort: the message, ours */
+    char *data;           /* fence: ours */
     size_t ndata;
     pmix_group_operation_t group_op;
     const pmix_proc_t *procs;
@@ -76,11 +75,14 @@ struct pmixsrv {
     struct request *waiting; /* lookups that wait for somebody to publish */
     size_t next_context;     /* context id of the next group */
     bool initialized;
+    bool stopped;
 
     /* From libpmix's thread. */
     pthread_mutex_t lock;
     struct request *first, **last;
     int wake; /* eventfd */
+    bool held;
+    pthread_cond_t holds; /* held has become true */
 };
 
 /* What the job (rank -1) or one of its ranks may use below the server's. */

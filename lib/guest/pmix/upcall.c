@@ -334,42 +334,6 @@ static pmix_status_t on_deregister_events(pmix_status_t *codes, size_t ncodes,
     return on_register_events(codes, ncodes, NULL, 0, answer, cbdata);
 }
 
-static void notified(pmix_status_t status, void *ctx)
-{
-    request_answer_op(ctx, status);
-}
-
-static void serve_notify(struct pmixsrv *server, struct request *request)
-{
-    pmix_status_t rc;
-
-    (void)server;
-    rc = PMIx_Notify_event(request->status, &request->proc, request->range,
-                           (pmix_info_t *)request->info, request->ninfo,
-                           notified, request);
-    if (rc == PMIX_OPERATION_SUCCEEDED)
-        rc = PMIX_SUCCESS;
-    else if (rc == PMIX_SUCCESS)
-        return; /* notified() will be called */
-    request_answer_op(request, rc);
-}
-
-static pmix_status_t on_notify_event(pmix_status_t code,
-                                     const pmix_proc_t *source,
-                                     pmix_data_range_t range,
-                                     pmix_info_t info[], size_t ninfo,
-                                     pmix_op_cbfunc_t answer, void *cbdata)
-{
-    struct request *request =
-        request_new(serve_notify, source, info, ninfo, cbdata);
-
-    if (request != NULL) {
-        request->status = code;
-        request->range = range;
-    }
-    return hand_over_op(request, answer);
-}
-
 static pmix_status_t on_query(pmix_proc_t *proc, pmix_query_t *queries,
                               size_t nqueries, pmix_info_cbfunc_t answer,
                               void *cbdata)
@@ -420,7 +384,10 @@ static pmix_status_t on_job_control(const pmix_proc_t *proc,
 /*
  * Not const, because libpmix takes no pointer to const. An upcall that is left
  * out is answered with PMIX_ERR_NOT_SUPPORTED, which clients know to handle:
- * what Open MPI logs, for instance, it then prints itself.
+ * what Open MPI logs, for instance, it then prints itself. notify_event is left
+ * out because libpmix then brings a rank's event to the others of this node;
+ * where a host has it, 4.2 hangs or crashes in a lock of its own
+ * (pmix_prm_base_notify).
  */
 pmix_server_module_t *pmixsrv_module(void)
 {
@@ -438,7 +405,6 @@ pmix_server_module_t *pmixsrv_module(void)
         .disconnect = on_connect,
         .register_events = on_register_events,
         .deregister_events = on_deregister_events,
-        .notify_event = on_notify_event,
         .query = on_query,
         .job_control = on_job_control,
         .group = on_group,

@@ -1,0 +1,415 @@
+/*
+ * pmixclient WHAT...: a PMIx client without MPI, for what MPIs do not reach.
+ * Rank 0 prints "WHAT ok" for each; a rank that finds something wrong says so
+ * and aborts the job with 99.
+ */
+#include <errno.h>
+#include <pmix.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static pmix_proc_t me;
+static uint32_t size;
+
+#define CHECK(what)                                                            \
+    do {                                                                       \
+        if (!(what)) {                                                         \
+            fprintf(stderr, "pmixclient.c:%d: rank %u: not so: %s\n",          \
+                    __LINE__, me.rank, #what);                                 \
+            PMIx_Abort(99, "a check failed", NULL, 0);                         \
+            exit(99);                                                          \
+        }                                                                      \
+    } while (0)
+
+/* PMIX_RANK_WILDCARD asks for a fact of the job. */
+static pmix_value_t *get(pmix_rank_t rank, const char *key)
+{
+    pmix_value_t *value = NULL;
+    pmix_proc_t proc = me;
+
+    proc.rank = rank;
+    if (PMIx_Get(&proc, key, NULL, 0, &value) != PMIX_SUCCESS)
+        return NULL;
+    return value;
+}
+
+static void fence_among(const pmix_proc_t *procs, size_t count, bool collect)
+{
+    pmix_info_t info;
+
+    memset(&info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info, PMIX_COLLECT_DATA, &collect, PMIX_BOOL);
+    CHECK(PMIx_Fence(procs, count, &info, 1) == PMIX_SUCCESS);
+    PMIX_INFO_DESTRUCT(&info);
+}
+
+static pmix_proc_t everybody(void)
+{
+    pmix_proc_t all = me;
+
+    all.rank = PMIX_RANK_WILDCARD;
+    return all;
+}
+
+static void fence(bool collect)
+{
+    pmix_proc_t all = everybody();
+
+    fence_among(&all, 1, collect);
+}
+
+static void put_string(const char *key, const char *text)
+{
+    pmix_value_t value = {.type = PMIX_STRING};
+
+    value.data.string = (char *)text;
+    CHECK(PMIx_Put(PMIX_GLOBAL, key, &value) == PMIX_SUCCESS);
+    CHECK(PMIx_Commit() == PMIX_SUCCESS);
+}
+
+/* ---- what can be asked for ---- */
+
+static void facts(void)
+{
+    pmix_value_t *value;
+
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_UNIV_SIZE)) != NULL);
+    CHECK(value->data.uint32 >= size);
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_LOCAL_SIZE)) != NULL);
+    CHECK(value->data.uint32 == size);
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_NUM_NODES)) != NULL);
+    CHECK(value->data.uint32 == 1);
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_LOCAL_PEERS)) != NULL);
+    CHECK(strncmp(value->data.string, "0", 1) == 0);
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_ANL_MAP)) != NULL);
+    CHECK(strncmp(value->data.string, "(vector,(0,1,", 13) == 0);
+    for (uint32_t rank = 0; rank < size; rank++) {
+        CHECK((value = get(rank, PMIX_LOCAL_RANK)) != NULL);
+        CHECK(value->type == PMIX_UINT16 && value->data.uint16 == rank);
+        CHECK((value = get(rank, PMIX_APPNUM)) != NULL);
+        CHECK(value->data.uint32 == 0);
+    }
+    CHECK((value = get(me.rank, PMIX_PROCDIR)) != NULL);
+    CHECK(access(value->data.string, W_OK) == 0);
+}
+
+static void exchange(bool collect, const char *prefix)
+{
+    char key[64], text[64];
+
+    snprintf(key, sizeof key, "%s%u", prefix, me.rank);
+    snprintf(text, sizeof text, "of rank %u; a=b", me.rank);
+    put_string(key, text);
+    fence(collect);
+    for (uint32_t rank = 0; rank < size; rank++) {
+        pmix_value_t *value;
+
+        snprintf(key, sizeof key, "%s%u", prefix, rank);
+        snprintf(text, sizeof text, "of rank %u; a=b", rank);
+        CHECK((value = get(rank, key)) != NULL);
+        CHECK(value->type == PMIX_STRING &&
+              strcmp(value->data.string, text) == 0);
+        PMIX_VALUE_RELEASE(value);
+    }
+    fence(false);
+}
+
+static void modex(void)
+{
+    exchange(true, "collected");
+    exchange(false, "asked-for");
+}
+
+/* Even and odd ranks at once, then everybody. */
+static void subsets(void)
+{
+    pmix_proc_t *procs = calloc(size, sizeof *procs);
+    size_t count = 0;
+
+    for (uint32_t rank = me.rank % 2; rank < size; rank += 2) {
+        procs[count] = me;
+        procs[count++].rank = rank;
+    }
+    for (int i = 0; i < 3; i++)
+        fence_among(procs, count, i % 2 == 0);
+    free(procs);
+    fence(false);
+}
+
+static pmix_status_t publish(const char *key, const char *text,
+                             pmix_data_range_t range)
+{
+    pmix_info_t info[2];
+    pmix_status_t rc;
+
+    memset(info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info[0], key, text, PMIX_STRING);
+    PMIX_INFO_LOAD(&info[1], PMIX_RANGE, &range, PMIX_DATA_RANGE);
+    rc = PMIx_Publish(info, 2);
+    PMIX_INFO_DESTRUCT(&info[0]);
+    return rc;
+}
+
+/* wait: until it is there */
+static pmix_status_t lookup(const char *key, bool wait, const char *expected)
+{
+    int all = 0;
+    pmix_info_t info;
+    pmix_pdata_t data;
+    pmix_status_t rc;
+
+    memset(&info, 0, sizeof info);
+    memset(&data, 0, sizeof data);
+    snprintf(data.key, sizeof data.key, "%s", key);
+    PMIX_INFO_LOAD(&info, PMIX_WAIT, &all, PMIX_INT);
+    rc = PMIx_Lookup(&data, 1, wait ? &info : NULL, wait ? 1 : 0);
+    if (rc == PMIX_SUCCESS)
+        CHECK(data.value.type == PMIX_STRING &&
+              strcmp(data.value.data.string, expected) == 0);
+    return rc;
+}
+
+static void names(void)
+{
+    char *keys[] = {(char *)"name", NULL};
+
+    CHECK(lookup("nobody's", false, "") == PMIX_ERR_NOT_FOUND);
+    fence(false);
+    if (me.rank == 0) { /* the others wait for it, most of them, already */
+        usleep(50000);
+        CHECK(publish("name", "value", PMIX_RANGE_SESSION) == PMIX_SUCCESS);
+        CHECK(publish("name", "value", PMIX_RANGE_SESSION) ==
+              PMIX_ERR_DUPLICATE_KEY);
+        CHECK(publish("mine", "x", PMIX_RANGE_PROC_LOCAL) == PMIX_SUCCESS);
+        CHECK(lookup("mine", false, "x") == PMIX_SUCCESS);
+    } else {
+        CHECK(lookup("name", true, "value") == PMIX_SUCCESS);
+        CHECK(PMIx_Unpublish(keys, NULL, 0) != PMIX_SUCCESS);
+    }
+    fence(false);
+    if (me.rank != 0)
+        CHECK(lookup("mine", false, "x") == PMIX_ERR_NOT_FOUND);
+    fence(false);
+    if (me.rank == 0)
+        CHECK(PMIx_Unpublish(keys, NULL, 0) == PMIX_SUCCESS);
+    fence(false);
+    CHECK(lookup("name", false, "") == PMIX_ERR_NOT_FOUND);
+}
+
+static void groups(void)
+{
+    pmix_proc_t *procs = calloc(size, sizeof *procs);
+    pmix_info_t wanted, *results = NULL;
+    bool yes = true;
+    size_t nresults = 0, last = 0;
+
+    for (uint32_t rank = 0; rank < size; rank++) {
+        procs[rank] = me;
+        procs[rank].rank = rank;
+    }
+    memset(&wanted, 0, sizeof wanted);
+    PMIX_INFO_LOAD(&wanted, PMIX_GROUP_ASSIGN_CONTEXT_ID, &yes, PMIX_BOOL);
+    for (int i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "first" : "second";
+        size_t context = 0;
+
+        CHECK(PMIx_Group_construct(name, procs, size, &wanted, 1, &results,
+                                   &nresults) == PMIX_SUCCESS);
+        for (size_t k = 0; k < nresults; k++)
+            if (strcmp(results[k].key, PMIX_GROUP_CONTEXT_ID) == 0)
+                context = results[k].value.data.size;
+        CHECK(context != 0 && context != last);
+        last = context;
+        CHECK(PMIx_Group_destruct(name, NULL, 0) == PMIX_SUCCESS);
+    }
+    free(procs);
+}
+
+static void connected(void)
+{
+    pmix_proc_t all = everybody();
+
+    CHECK(PMIx_Connect(&all, 1, NULL, 0) == PMIX_SUCCESS);
+    CHECK(PMIx_Disconnect(&all, 1, NULL, 0) == PMIX_SUCCESS);
+}
+
+/* ---- events ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
+static int registered, heard;
+
+static void on_event(size_t id, pmix_status_t status, const pmix_proc_t *source,
+                     pmix_info_t info[], size_t ninfo, pmix_info_t results[],
+                     size_t nresults, pmix_event_notification_cbfunc_fn_t done,
+                     void *ctx)
+{
+    (void)id;
+    (void)status;
+    (void)info;
+    (void)ninfo;
+    (void)results;
+    (void)nresults;
+    pthread_mutex_lock(&lock);
+    if (source->rank == 0)
+        heard++;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+    done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, ctx);
+}
+
+static void on_registered(pmix_status_t status, size_t id, void *ctx)
+{
+    (void)id;
+    (void)ctx;
+    CHECK(status >= 0);
+    pthread_mutex_lock(&lock);
+    registered++;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+}
+
+static void wait_for(const int *count)
+{
+    pthread_mutex_lock(&lock);
+    while (*count == 0)
+        pthread_cond_wait(&change, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+static void events(void)
+{
+    pmix_status_t code = PMIX_EXTERNAL_ERR_BASE - 7;
+
+    PMIx_Register_event_handler(&code, 1, NULL, 0, on_event, on_registered,
+                                NULL);
+    wait_for(&registered);
+    fence(false);
+    if (me.rank == 0)
+        CHECK(PMIx_Notify_event(code, &me, PMIX_RANGE_NAMESPACE, NULL, 0, NULL,
+                                NULL) >= PMIX_OPERATION_SUCCEEDED);
+    else
+        wait_for(&heard);
+    fence(false);
+}
+
+static void queries(void)
+{
+    pmix_query_t query;
+    pmix_info_t *results = NULL;
+    size_t nresults = 0;
+    bool found = false;
+
+    PMIX_QUERY_CONSTRUCT(&query);
+    query.keys = calloc(2, sizeof *query.keys);
+    query.keys[0] = strdup(PMIX_QUERY_NAMESPACES);
+    CHECK(PMIx_Query_info(&query, 1, &results, &nresults) == PMIX_SUCCESS);
+    for (size_t i = 0; i < nresults; i++)
+        found = found || (results[i].value.type == PMIX_STRING &&
+                          strstr(results[i].value.data.string, me.nspace));
+    CHECK(found);
+}
+
+/* A child has this variable, and its parent in its facts. */
+static void spawn(void)
+{
+    pmix_app_t app;
+    pmix_nspace_t child;
+    char self[512], *argv[] = {self, (char *)"child", NULL};
+    char *env[] = {(char *)"OF_PARENT=yes", NULL};
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+
+    CHECK(len > 0);
+    self[len] = '\0';
+    if (me.rank == 0) {
+        memset(&app, 0, sizeof app);
+        app.cmd = self;
+        app.argv = argv;
+        app.env = env;
+        app.maxprocs = 2;
+        CHECK(PMIx_Spawn(NULL, 0, &app, 1, child) == PMIX_SUCCESS);
+        CHECK(strcmp(child, me.nspace) != 0);
+        CHECK(lookup("child-is-here", true, "yes") == PMIX_SUCCESS);
+        app.cmd = argv[0] = (char *)"/no/such/program";
+        CHECK(PMIx_Spawn(NULL, 0, &app, 1, child) != PMIX_SUCCESS);
+    }
+    fence(false);
+}
+
+static void child(void)
+{
+    const char *text = getenv("OF_PARENT");
+    pmix_value_t *value = get(me.rank, PMIX_PARENT_ID);
+
+    CHECK(size == 2 && text != NULL && strcmp(text, "yes") == 0);
+    if (value == NULL)
+        value = get(PMIX_RANK_WILDCARD, PMIX_PARENT_ID);
+    CHECK(value != NULL && value->data.proc->rank == 0);
+    fence(false);
+    if (me.rank == 0)
+        CHECK(publish("child-is-here", "yes", PMIX_RANGE_SESSION) ==
+              PMIX_SUCCESS);
+}
+
+static void leave(void)
+{
+    if (me.rank == 1)
+        PMIx_Abort(7, "on purpose", NULL, 0);
+    fence(false);
+}
+
+/* The others must not be left waiting for it. */
+static void die(void)
+{
+    pmix_proc_t all = everybody();
+
+    if (me.rank == 1)
+        abort();
+    PMIx_Fence(&all, 1, NULL, 0);
+    pause();
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} table[] = {
+    {"facts", facts},   {"modex", modex},     {"subsets", subsets},
+    {"names", names},   {"groups", groups},   {"connect", connected},
+    {"events", events}, {"queries", queries}, {"spawn", spawn},
+    {"child", child},   {"abort", leave},     {"die", die},
+};
+
+static void run(const char *name)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(table[i].name, name) == 0) {
+            table[i].run();
+            if (me.rank == 0 && strcmp(name, "child") != 0)
+                printf("%s ok\n", name);
+            return;
+        }
+    fprintf(stderr, "pmixclient: no %s\n", name);
+    PMIx_Abort(98, "unknown", NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    pmix_value_t *value;
+    pmix_status_t rc = PMIx_Init(&me, NULL, 0);
+
+    if (rc != PMIX_SUCCESS) {
+        fprintf(stderr, "pmixclient: PMIx_Init: %s\n", PMIx_Error_string(rc));
+        return 97;
+    }
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_JOB_SIZE)) != NULL);
+    size = value->data.uint32;
+    for (int i = 1; i < argc; i++)
+        run(argv[i]);
+    fflush(stdout);
+    PMIx_Finalize(NULL, 0);
+    return 0;
+}
