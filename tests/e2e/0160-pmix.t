@@ -35,7 +35,7 @@ job=$(pid_of)
 if await lines_in "$out" '^uri ' 2; then
     uri=$(sed -n 's/^uri .*:\/\/\(.*\):\([0-9]*\)$/\1 \2/p' "$out" | head -n 1)
     read -r address port <<< "$uri"
-    for i in 1 2 3 4 5; do
+    for _ in 1 2 3 4 5; do
         head -c 100000 /dev/urandom 2> /dev/null |
             timeout 5 bash -c 'exec 3<> "/dev/tcp/$0/$1"; cat >&3' \
                 "$address" "$port" 2> /dev/null
