@@ -144,6 +144,15 @@ if have bookworm "two at once"; then
 fi
 
 # --- what is killed leaves nothing
+zygote_of() # PID of ctrun
+{
+    local child
+    # shellcheck disable=SC2013 # words are wanted
+    for child in $(cat "/proc/$1"/task/*/children); do
+        ! grep -q ctrun-zygote "/proc/$child/comm" || echo "$child"
+    done
+}
+
 if have bookworm "killed"; then
     of_suite bookworm
     sleepers=(ctrun -n 4 --pmi "$image" /opt/ctrun/sleep.ompi)
@@ -154,7 +163,7 @@ if have bookworm "killed"; then
             case $victim in
             rank) pid=$(awk '$1 == "ready" && $2 == 2 { print $3 }' "$out") ;;
             ctrun) pid=$job ;;
-            zygote) pid=$(pgrep -P "$job" -x ctrun-zygote) ;;
+            zygote) pid=$(zygote_of "$job") ;;
             esac
             kill -KILL "$pid"
         fi
