@@ -5,8 +5,10 @@
 #include "base/scope.h"
 #include "container/environ.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* ---- what the server asks ---- */
@@ -82,6 +84,9 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
         .ctx = agent,
     };
 
+    if (getrandom(&agent->pmix_secret, sizeof agent->pmix_secret, 0) !=
+        sizeof agent->pmix_secret)
+        return ct_fail_errno(reterr, "getrandom");
     if (rundir_make(&agent->rundir, reterr) < 0)
         return -1;
     agent->pmix = pmixsrv_create(&config, reterr);
@@ -98,12 +103,22 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
     return 0;
 }
 
+/*
+ * The server listens on a TCP port of the loopback, and believes the uid that a
+ * client says it has. So a client must also know what only ranks are told.
+ */
+static void make_nspace(const struct job *job, char *ret, size_t room)
+{
+    snprintf(ret, room, "%s.%016" PRIx64, job->id, job->agent->pmix_secret);
+}
+
 int pmix_open(struct job *job, struct ct_error *reterr)
 {
     struct agent *agent = job->agent;
+    char nspace[64];
     CT_AUTO_FREE unsigned *sizes = calloc(job->app_count, sizeof *sizes);
     struct pmixsrv_facts facts = {
-        .nspace = job->id,
+        .nspace = nspace,
         .host = agent->host,
         .size = job->size,
         .universe_size = agent->config.universe_size > job->size
@@ -121,6 +136,7 @@ int pmix_open(struct job *job, struct ct_error *reterr)
         sizes[i] = job->apps[i].ranks;
     if (agent->pmix == NULL && start_server(agent, reterr) < 0)
         return -1;
+    make_nspace(job, nspace, sizeof nspace);
     job->pmix = pmixsrv_job_create(agent->pmix, &facts, reterr);
     return job->pmix != NULL ? 0 : -1;
 }

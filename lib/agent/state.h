@@ -93,6 +93,7 @@ struct agent {
     struct ctpmi *server;
     struct pmixsrv *pmix; /* once a job needs it */
     struct event *pmix_in;
+    uint64_t pmix_secret; /* part of each nspace */
     struct rundir rundir;
     struct job *jobs, **last_job;
     unsigned job_count, app_count;

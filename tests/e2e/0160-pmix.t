@@ -28,30 +28,47 @@ like "$(cat "$err")" 'rank 1 on ' "a rank dies: it is named"
 exits 0 "--pmi is not needed" ctrun -n 2 --no-container "$work/pmixclient" modex
 
 # --- strangers at the server's port
+# with all that a rank is told, but for what is said here
+connects() # user|root NSPACE
+{
+    local told
+    mapfile -t told < "$work/told"
+    as "$1" env "${told[@]}" PMIX_NAMESPACE="$2" PMIX_RANK=0 \
+        timeout 10 "$work/pmixclient" facts > "$work/stranger" 2>&1
+}
+
+refused() # NAME user|root NSPACE
+{
+    local status=0
+    ! connects "$2" "$3" || status=1
+    ok $status "$1 is refused" || diag "$(cat "$work/stranger")"
+}
+
 deadline=30
-start ctrun -n 2 --no-container --pmi=pmix sh -c \
-    'echo "uri $PMIX_SERVER_URI41"; exec sleep 1000'
+start ctrun -n 2 --no-container --pmi=pmix sh -c '
+    [ $CTRUN_RANK != 0 ] || env | grep ^PMIX_ > "$0"
+    echo "uri $PMIX_SERVER_URI41 $PMIX_NAMESPACE"; exec sleep 1000' "$work/told"
 job=$(pid_of)
 if await lines_in "$out" '^uri ' 2; then
-    uri=$(sed -n 's/^uri .*:\/\/\(.*\):\([0-9]*\)$/\1 \2/p' "$out" | head -n 1)
-    read -r address port <<< "$uri"
+    read -r _ uri nspace < "$out"
+    port=${uri##*:}
+    address=${uri##*/}
+    address=${address%:*}
     for _ in 1 2 3 4 5; do
         head -c 100000 /dev/urandom 2> /dev/null |
             timeout 5 bash -c 'exec 3<> "/dev/tcp/$0/$1"; cat >&3' \
                 "$address" "$port" 2> /dev/null
     done
-    as root env PMIX_NAMESPACE="$(sed -n 's/^uri \([^;]*\)\.[0-9]*;.*/\1/p' \
-        "$out" | head -n 1)" PMIX_RANK=0 \
-        PMIX_SERVER_URI41="$(sed -n 's/^uri //p' "$out" | head -n 1)" \
-        PMIX_SECURITY_MODE=native timeout 10 "$work/pmixclient" facts \
-        > "$work/stranger" 2>&1
-    stranger=$?
     status=0
     kill -0 "$job" 2> /dev/null || status=1
     ok $status "garbage at the port: the job goes on"
+    like "$nspace" '^[0-9]+\.0\.[0-9a-f]{16}$' "nobody can guess the nspace"
     status=0
-    [ $stranger -ne 0 ] || status=1
-    ok $status "another user's client is refused" || diag "$(cat "$work/stranger")"
+    connects user "$nspace" || status=$?
+    ok $status "a client that knows it is let in" ||
+        diag "$status $(cat "$work/stranger" "$err" "$work/told")"
+    refused "a client that guesses it" user "${nspace%.*}"
+    refused "another user's client" root "$nspace"
 fi
 kill -TERM "$job"
 finish
