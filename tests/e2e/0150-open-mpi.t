@@ -96,8 +96,8 @@ for suite in "${suites[@]}"; do
     exits 125 "$suite: never speaks" ctrun -n 2 --pmi "$image" \
         /opt/ctrun/noinit.ompi
     like "$(cat "$err")" 'Open MPI' "$suite: never speaks: whose MPI it is"
-    # alone, Open MPI 4.1.0 leaves a directory in /tmp
-    [ "$suite" != bullseye ] || continue
+    # alone, 4.1 leaves a directory in /tmp, and 6.0 does not start
+    [ "$suite" = trixie ] || continue
     exits 125 "$suite: two worlds of one" ctrun -n 2 --pmi=pmix "$image" \
         env -u PMIX_NAMESPACE -u PMIX_RANK -u OMPI_MCA_schizo \
         /opt/ctrun/hello.ompi
