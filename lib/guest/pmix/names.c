@@ -77,17 +77,6 @@ static void remove_at(struct published **at)
     free(item);
 }
 
-void names_clear(struct pmixsrv *server)
-{
-    while (server->published != NULL)
-        remove_at(&server->published);
-    for (struct request *next, *r = server->waiting; r != NULL; r = next) {
-        next = r->next;
-        request_free(r);
-    }
-    server->waiting = NULL;
-}
-
 /* ---- lookup ---- */
 
 static size_t count_keys(char *const *keys)

@@ -177,24 +177,17 @@ void pmixsrv_stop(struct pmixsrv *server)
     wait_until_held(server);
 }
 
-/* What a held thread may look at stays. */
+/* What a held thread may look at stays: PMIx_server_finalize() could wait for
+   ever for a client that was refused. */
 void pmixsrv_destroy(struct pmixsrv *server)
 {
-    if (server == NULL || server->stopped)
+    if (server == NULL)
         return;
-    if (server->initialized)
-        PMIx_server_finalize();
+    if (server->initialized) {
+        pmixsrv_stop(server);
+        return;
+    }
     pmixsrv_accept_upcalls(NULL);
-    for (struct request *next, *r = server->first; r != NULL; r = next) {
-        next = r->next;
-        request_free(r);
-    }
-    names_clear(server);
-    for (struct pmixsrv_job *next, *job = server->jobs; job != NULL;
-         job = next) {
-        next = job->next;
-        job_free(job);
-    }
     ct_close(&server->wake);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->holds);

@@ -61,7 +61,10 @@ struct pmixsrv_config {
 struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
                                struct ct_error *reterr);
 
-/* Frees the jobs, too. The ranks have ended. NULL is fine. */
+/*
+ * The end of it, as pmixsrv_stop(); there is no second server in a process.
+ * NULL is fine.
+ */
 void pmixsrv_destroy(struct pmixsrv *server);
 
 /*

@@ -107,7 +107,6 @@ void request_answer_info(struct request *request, pmix_status_t status,
 void names_publish(struct pmixsrv *server, struct request *request);
 void names_lookup(struct pmixsrv *server, struct request *request);
 void names_unpublish(struct pmixsrv *server, struct request *request);
-void names_clear(struct pmixsrv *server);
 
 /* spawn.c */
 void spawn_request(struct pmixsrv *server, struct request *request);
