@@ -6,21 +6,6 @@
 declare -A version=([bullseye]=3.4.1 [bookworm]=4.0.2 [trixie]=4.2.1
     [forky]=5.0.2)
 
-hellos()
-{
-    local i
-    for ((i = 0; i < $1; i++)); do
-        echo "hello $i $1"
-    done | sort
-}
-
-hello() # N NAME RUN...
-{
-    local n=$1 name=$2
-    shift 2
-    exits 0 "$name" "$@" && is "$(sort "$out")" "$(hellos "$n")" "$name: world"
-}
-
 for suite in "${suites[@]}"; do
     have "$suite" "hello of $suite" || continue
     for format in sif sqfs dir; do

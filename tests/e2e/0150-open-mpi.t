@@ -4,21 +4,6 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-hellos()
-{
-    local i
-    for ((i = 0; i < $1; i++)); do
-        echo "hello $i $1"
-    done | sort
-}
-
-hello() # N NAME RUN...
-{
-    local n=$1 name=$2
-    shift 2
-    exits 0 "$name" "$@" && is "$(sort "$out")" "$(hellos "$n")" "$name: world"
-}
-
 # Open MPI 5.0.7 does not find its own TCP addresses, under its mpirun neither:
 # what goes over TCP, as between parents and children, is to use lo there.
 of_suite() # SUITE

@@ -421,5 +421,24 @@ exits() # CODE NAME [-u WHO] [-i STDIN] COMMAND...
     ended "$code" "$name"
 }
 
+# --- worlds
+
+# what /opt/ctrun/hello says, sorted
+hellos()
+{
+    local i
+    for ((i = 0; i < $1; i++)); do
+        echo "hello $i $1"
+    done | sort
+}
+
+# one world of N: hello N NAME RUN...
+hello()
+{
+    local n=$1 name=$2
+    shift 2
+    exits 0 "$name" "$@" && is "$(sort "$out")" "$(hellos "$n")" "$name: world"
+}
+
 enter_private "$@"
 prepare
