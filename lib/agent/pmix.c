@@ -153,14 +153,7 @@ void pmix_stop(struct agent *agent)
         pmixsrv_stop(agent->pmix);
 }
 
-static void refuse_spawns(struct agent *agent)
-{
-    for (struct job *job = agent->jobs; job != NULL; job = job->next)
-        if (job->request != NULL && job->request->pmix != NULL)
-            pmixsrv_spawn_done(job->request->pmix, NULL);
-}
-
-/* The zygote has removed the directory; libpmix may have touched it again. */
+/* The zygote removes the directory, unless it was killed. */
 void pmix_close(struct agent *agent)
 {
     int parent;
@@ -169,7 +162,6 @@ void pmix_close(struct agent *agent)
         event_free(agent->pmix_in);
     if (agent->pmix == NULL)
         return;
-    refuse_spawns(agent);
     pmixsrv_destroy(agent->pmix);
     parent = rundir_open_parent();
     rundir_remove(&agent->rundir, parent);

@@ -135,9 +135,7 @@ static void add_parent(struct infolist *ret, const struct pmixsrv_spawn *spawn)
 
     if (spawn == NULL)
         return;
-    memset(&parent, 0, sizeof parent);
-    memcpy(parent.nspace, spawn->job->nspace, sizeof parent.nspace);
-    parent.rank = spawn->rank;
+    pmixsrv_proc(spawn->job, spawn->rank, &parent);
     infolist_add(ret, PMIX_SPAWNED, &spawned, PMIX_BOOL);
     infolist_add(ret, PMIX_PARENT_ID, &parent, PMIX_PROC);
 }

@@ -79,15 +79,6 @@ static void remove_at(struct published **at)
 
 /* ---- lookup ---- */
 
-static size_t count_keys(char *const *keys)
-{
-    size_t count = 0;
-
-    while (keys != NULL && keys[count] != NULL)
-        count++;
-    return count;
-}
-
 /* Fill what is found; the values stay ours. */
 static size_t gather(struct pmixsrv *server, const struct request *request,
                      pmix_pdata_t *ret)
@@ -129,7 +120,7 @@ static struct published *take_read_once(struct pmixsrv *server,
 /* false: it has to wait. libpmix copies what it is given before it returns. */
 static bool answer_lookup(struct pmixsrv *server, struct request *request)
 {
-    size_t wanted = count_keys(request->keys), found;
+    size_t wanted = pmixsrv_count(request->keys), found;
     pmix_pdata_t *data = calloc(wanted + 1, sizeof *data);
     struct published *taken;
     pmix_status_t status;

@@ -133,7 +133,7 @@ static int make_directory(const struct pmixsrv_job *job, int rank,
 
 static void job_free(struct pmixsrv_job *job)
 {
-    free(job->clients);
+    free(job->states);
     free(job);
 }
 
@@ -229,6 +229,15 @@ void pmixsrv_dispatch(struct pmixsrv *server)
 
 /* ---- jobs ---- */
 
+size_t pmixsrv_count(char *const *list)
+{
+    size_t count = 0;
+
+    while (list != NULL && list[count] != NULL)
+        count++;
+    return count;
+}
+
 struct pmixsrv_job *pmixsrv_find_job(struct pmixsrv *server, const char *nspace)
 {
     for (struct pmixsrv_job *job = server->jobs; job != NULL; job = job->next)
@@ -244,8 +253,8 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
     struct pmixsrv_job *job = calloc(1, sizeof *job);
 
     if (job != NULL)
-        job->clients = calloc(facts->size, sizeof *job->clients);
-    if (job == NULL || job->clients == NULL) {
+        job->states = calloc(facts->size, sizeof *job->states);
+    if (job == NULL || job->states == NULL) {
         free(job);
         ct_fail_nomem(reterr);
         return NULL;
@@ -254,8 +263,6 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
     snprintf(job->nspace, sizeof job->nspace, "%s", facts->nspace);
     job->size = facts->size;
     job->user = facts->user;
-    for (unsigned rank = 0; rank < job->size; rank++)
-        job->clients[rank] = (struct client){.job = job, .rank = rank};
     if (make_directory(job, -1, reterr) < 0 ||
         jobinfo_register(job, facts, reterr) < 0) {
         job_free(job);
@@ -274,13 +281,13 @@ void *pmixsrv_job_user(const struct pmixsrv_job *job)
 enum pmixsrv_state pmixsrv_rank_state(const struct pmixsrv_job *job,
                                       unsigned rank)
 {
-    return job->clients[rank].state;
+    return job->states[rank];
 }
 
 /* ---- ranks ---- */
 
-static void proc_of(const struct pmixsrv_job *job, unsigned rank,
-                    pmix_proc_t *ret)
+void pmixsrv_proc(const struct pmixsrv_job *job, unsigned rank,
+                  pmix_proc_t *ret)
 {
     memset(ret, 0, sizeof *ret);
     memcpy(ret->nspace, job->nspace, sizeof ret->nspace);
@@ -315,9 +322,9 @@ int pmixsrv_expect(struct pmixsrv_job *job, unsigned rank, struct strv *env,
 
     if (make_directory(job, (int)rank, reterr) < 0)
         return -1;
-    proc_of(job, rank, &proc);
+    pmixsrv_proc(job, rank, &proc);
     rc = PMIx_server_register_client(&proc, geteuid(), getegid(),
-                                     &job->clients[rank], NULL, NULL);
+                                     &job->states[rank], NULL, NULL);
     if (rc != PMIX_SUCCESS && rc != PMIX_OPERATION_SUCCEEDED)
         return ct_fail(reterr, EIO, "PMIx_server_register_client: %s",
                        PMIx_Error_string(rc));

@@ -65,19 +65,10 @@ static char **make_info(const struct request *request, const pmix_app_t *app)
     return list;
 }
 
-static size_t length(char *const *list)
-{
-    size_t count = 0;
-
-    while (list != NULL && list[count] != NULL)
-        count++;
-    return count;
-}
-
 /* Some clients give argv without its first element, the command. */
 static char **make_argv(const pmix_app_t *app)
 {
-    size_t count = length(app->argv);
+    size_t count = pmixsrv_count(app->argv);
     char **list = calloc(count + 2, sizeof *list);
 
     if (list == NULL)

@@ -14,17 +14,11 @@
 #include <pmix_server.h>
 #include <pthread.h>
 
-struct client {
-    struct pmixsrv_job *job;
-    unsigned rank;
-    enum pmixsrv_state state;
-};
-
 struct request {
     struct request *next;
     void (*serve)(struct pmixsrv *server, struct request *request);
-    pmix_proc_t proc;      /* who asks */
-    struct client *client; /* who comes or goes */
+    pmix_proc_t proc;          /* who asks */
+    enum pmixsrv_state *state; /* of who comes or goes */
     const pmix_info_t *info;
     size_t ninfo;
     union {
@@ -44,8 +38,6 @@ struct request {
     char *data;           /* fence: ours */
     size_t ndata;
     pmix_group_operation_t group_op;
-    const pmix_proc_t *procs;
-    size_t nprocs;
     pmix_query_t *queries;
     size_t nqueries;
 };
@@ -64,7 +56,7 @@ struct pmixsrv_job {
     pmix_nspace_t nspace;
     unsigned size;
     void *user;
-    struct client *clients; /* [size] */
+    enum pmixsrv_state *states; /* [size] */
 };
 
 struct pmixsrv {
@@ -90,7 +82,14 @@ enum { PMIXSRV_PATH_MAX = 400 };
 void pmixsrv_directory(const struct pmixsrv_job *job, int rank,
                        char ret[PMIXSRV_PATH_MAX]);
 
-/* The job and rank that a process is of; NULL when it is none of ours. */
+/* The name of a rank. */
+void pmixsrv_proc(const struct pmixsrv_job *job, unsigned rank,
+                  pmix_proc_t *ret);
+
+/* Of a NULL-terminated list, or of NULL. */
+size_t pmixsrv_count(char *const *list);
+
+/* The job that a process is of; NULL when it is none of ours. */
 struct pmixsrv_job *pmixsrv_find_job(struct pmixsrv *server,
                                      const char *nspace);
 

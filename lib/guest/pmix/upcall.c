@@ -7,11 +7,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
 /*
  * libpmix gives its host no pointer back, and is itself one a process: this is
- * the only variable. It is set before libpmix starts and cleared after its end.
+ * the only variable. It is set before libpmix starts, and stays.
  */
 static struct pmixsrv *the_server;
 
@@ -80,7 +80,6 @@ static struct request *request_new(serve_fn *serve, const pmix_proc_t *proc,
 /* request may be NULL: there was no memory for it. */
 static pmix_status_t hand_over(struct request *request)
 {
-    const uint64_t one = 1;
     struct pmixsrv *server = the_server;
 
     if (request == NULL)
@@ -89,9 +88,7 @@ static pmix_status_t hand_over(struct request *request)
     *server->last = request;
     server->last = &request->next;
     pthread_mutex_unlock(&server->lock);
-    /* An eventfd of 2^64-2 wakes as well: there is no other failure. */
-    if (write(server->wake, &one, sizeof one) < 0)
-        return PMIX_SUCCESS;
+    eventfd_write(server->wake, 1); /* fails only where it is woken anyway */
     return PMIX_SUCCESS;
 }
 
@@ -108,7 +105,7 @@ static pmix_status_t hand_over_op(struct request *request,
 /* server_object: what PMIx_server_register_client() was given. */
 static void set_state(struct request *request, enum pmixsrv_state state)
 {
-    request->client->state = state;
+    *request->state = state;
     request_answer_op(request, PMIX_SUCCESS);
 }
 
@@ -125,16 +122,16 @@ static void serve_finalized(struct pmixsrv *server, struct request *request)
 }
 
 static pmix_status_t of_client(serve_fn *serve, const pmix_proc_t *proc,
-                               void *client, pmix_op_cbfunc_t answer,
-                               void *cbdata)
+                               enum pmixsrv_state *state,
+                               pmix_op_cbfunc_t answer, void *cbdata)
 {
     struct request *request;
 
-    if (client == NULL)
+    if (state == NULL)
         return PMIX_OPERATION_SUCCEEDED; /* a tool */
     request = request_new(serve, proc, NULL, 0, cbdata);
     if (request != NULL)
-        request->client = client;
+        request->state = state;
     return hand_over_op(request, answer);
 }
 
@@ -303,10 +300,10 @@ static pmix_status_t on_group(pmix_group_operation_t op, char *name,
         request_new(group_operation, NULL, directives, ndirs, cbdata);
 
     (void)name;
+    (void)procs;
+    (void)nprocs;
     if (request != NULL) {
         request->group_op = op;
-        request->procs = procs;
-        request->nprocs = nprocs;
         request->answer.info = answer;
     }
     return hand_over(request);
