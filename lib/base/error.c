@@ -13,8 +13,10 @@ static void make_one_line(char *text)
             *text = '?';
 }
 
-__attribute__((format(printf, 3, 0)))
-static void set_text(struct ct_error *err, int code, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void set_text(struct ct_error *err,
+                                                           int code,
+                                                           const char *fmt,
+                                                           va_list ap)
 {
     err->code = code;
     vsnprintf(err->text, sizeof err->text, fmt, ap);

@@ -1,7 +1,7 @@
 /*
  * Numbers and strings packed into bytes and taken out again, bounded at both
- * ends, for messages between processes of one machine. A failure sticks: pack or
- * unpack all, then look at `failed` once.
+ * ends, for messages between processes of one machine. A failure sticks: pack
+ * or unpack all, then look at `failed` once.
  */
 #ifndef CT_BASE_PACK_H
 #define CT_BASE_PACK_H
@@ -18,7 +18,8 @@ struct pack {
 
 void pack_bytes(struct pack *p, const void *bytes, size_t len);
 void pack_u32(struct pack *p, uint32_t value);
-void pack_str(struct pack *p, const char *text); /* NULL is kept apart from "" */
+void pack_str(struct pack *p,
+              const char *text); /* NULL is kept apart from "" */
 void pack_list(struct pack *p, char *const *list); /* NULL-terminated */
 
 struct unpack {

@@ -123,6 +123,7 @@ void strv_env_unset(struct strv *v, const char *name)
     if (slot == NULL)
         return;
     free(*slot);
-    memmove(slot, slot + 1, (size_t)(v->items + v->count - slot) * sizeof *slot);
+    memmove(slot, slot + 1,
+            (size_t)(v->items + v->count - slot) * sizeof *slot);
     v->count--;
 }
