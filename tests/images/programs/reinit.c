@@ -1,7 +1,7 @@
 /* reinit: two MPI sessions, one after the other; "reinit ok SIZE" */
 #include "common.h"
 
-#if MPI_VERSION >= 4
+#if MPI_VERSION >= 4 || defined(OPEN_MPI) && OMPI_MAJOR_VERSION >= 5
 static int one_session(const char *name, int *ret_rank)
 {
     MPI_Session session;

@@ -65,8 +65,8 @@ static MPI_Comm spawn_two(char *self, int children)
     int counts[] = {1, children - 1};
     MPI_Comm between;
 
-    MPI_Comm_spawn_multiple(2, commands, args, counts, infos, 0,
-                            MPI_COMM_WORLD, &between, MPI_ERRCODES_IGNORE);
+    MPI_Comm_spawn_multiple(2, commands, args, counts, infos, 0, MPI_COMM_WORLD,
+                            &between, MPI_ERRCODES_IGNORE);
     MPI_Info_free(&infos[0]);
     MPI_Info_free(&infos[1]);
     return between;
@@ -83,8 +83,8 @@ int main(int argc, char **argv)
         return child(argc, argv, parent);
     children = argument(argc, argv, 1, 2);
     CHECK(children >= 2 && children <= 64);
-    between = argc > 2 ? spawn_two(argv[0], children)
-                       : spawn_one(argv[0], children);
+    between =
+        argc > 2 ? spawn_two(argv[0], children) : spawn_one(argv[0], children);
     MPI_Comm_remote_size(between, &started);
     CHECK(started == children);
     meet(between, 0, my_size() + children);
