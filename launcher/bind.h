@@ -14,15 +14,15 @@ enum bind_to { BIND_NONE, BIND_CORE, BIND_NUMA, BIND_SOCKET };
 
 struct bind_request {
     enum bind_to to;
-    enum bind_to by;       /* --map-by: BIND_NONE = pack in order of cores */
+    enum bind_to by;        /* --map-by: BIND_NONE = pack in order of cores */
     unsigned cpus_per_rank; /* cores for a rank when to == BIND_CORE; >= 1 */
     bool oversubscribe;     /* more ranks than places may share them */
 };
 
 struct bind_place {
-    cpu_set_t *cpus;  /* CPU_ALLOC'ed */
-    size_t size;      /* bytes, for sched_setaffinity() and CPU_*_S() */
-    char text[128];   /* for --report-bindings: "socket 0 core 0-1 (cpus 0-3)" */
+    cpu_set_t *cpus; /* CPU_ALLOC'ed */
+    size_t size;     /* bytes, for sched_setaffinity() and CPU_*_S() */
+    char text[128];  /* for --report-bindings: "socket 0 core 0-1 (cpus 0-3)" */
 };
 
 /*

@@ -14,9 +14,9 @@ _ctrun_options()
 {
     local of_app="-n -np --np --ntasks -B --bind --no-home --scratch
         --writable-tmpfs --pwd --env -e --cleanenv --no-container"
-    local of_job="--pmi --bind-to --map-by --cpus-per-rank --oversubscribe
+    local of_job="--pmi --pset --bind-to --map-by --cpus-per-rank --oversubscribe
         --report-bindings -l --label --tag-output --output --stdin --timeout
-        --kill-grace --dry-run -v -vv --verbose -q --quiet -h --help
+        --on-failure --kill-grace --dry-run -v -vv --verbose -q --quiet -h --help
         --version"
 
     [ "$segment" -gt 1 ] || of_app+=" $of_job"
@@ -29,7 +29,7 @@ _ctrun_takes_value() # WORD
     case $1 in
     -n | -np | --np | --ntasks | -B | --bind | --scratch | --pwd | --env) ;;
     --bind-to | --map-by | --cpus-per-rank | --output | --stdin) ;;
-    --timeout | --kill-grace) ;;
+    --pset | --on-failure | --timeout | --kill-grace) ;;
     *) [[ $1 =~ ^-[elvqh]+[nB]$ ]] ;;
     esac
 }
@@ -84,6 +84,7 @@ _ctrun_value()
 
     case $option in
     --pmi) choices="auto pmi1 pmi2 pmix none" ;;
+    --on-failure) choices="end continue" ;;
     --bind-to) choices="none core numa socket" ;;
     --map-by) choices="core numa socket" ;;
     --stdin) choices="0 all none" ;;

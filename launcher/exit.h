@@ -7,9 +7,9 @@
 #define CT_LAUNCHER_EXIT_H
 
 enum ct_exit {
-    EXIT_TIMEOUT = 124,   /* --timeout ran out */
-    EXIT_CTRUN = 125,     /* ctrun failed, or a rank broke the PMI protocol,
-                             or never spoke PMI though it had to */
+    EXIT_TIMEOUT = 124,      /* --timeout ran out */
+    EXIT_CTRUN = 125,        /* ctrun failed, or a rank broke the PMI protocol,
+                                or never spoke PMI though it had to */
     EXIT_NOT_RUNNABLE = 126, /* the command was found but cannot be run */
     EXIT_NOT_FOUND = 127,    /* the command was not found in the image */
     EXIT_SIGNAL = 128,       /* + the number of the signal */

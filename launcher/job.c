@@ -1,5 +1,6 @@
 #include "launcher/job.h"
 
+#include "base/ranklist.h"
 #include "base/scope.h"
 
 #include <errno.h>
@@ -151,6 +152,52 @@ static int make_apps(struct job_spec *spec, const struct options *options,
     return 0;
 }
 
+/* ---- process sets ---- */
+
+static int fill_pset(struct agent_pset *pset, struct ct_span list,
+                     unsigned size)
+{
+    CT_AUTO_FREE bool *members = calloc(size, sizeof *members);
+    unsigned first, last;
+
+    pset->ranks = calloc(size, sizeof *pset->ranks);
+    if (pset->name == NULL || pset->ranks == NULL || members == NULL)
+        return -1;
+    while (ranklist_next(&list, size, &first, &last) > 0)
+        memset(members + first, true, last - first + 1);
+    for (unsigned rank = 0; rank < size; rank++)
+        if (members[rank])
+            pset->ranks[pset->count++] = rank;
+    return 0;
+}
+
+/* "NAME=RANKS", which options.c has checked. */
+static int make_psets(struct job_spec *spec, const struct strv *texts,
+                      struct ct_error *reterr)
+{
+    spec->psets = calloc(texts->count, sizeof *spec->psets);
+    if (spec->psets == NULL && texts->count > 0)
+        return ct_fail_nomem(reterr);
+    for (size_t i = 0; i < texts->count; i++) {
+        const char *text = texts->items[i], *list = strchr(text, '=') + 1;
+        struct agent_pset *pset = &spec->psets[spec->pset_count++];
+
+        pset->name = strndup(text, (size_t)(list - 1 - text));
+        if (fill_pset(pset, ct_span_str(list), spec->size) < 0)
+            return ct_fail_nomem(reterr);
+    }
+    return 0;
+}
+
+static void free_psets(struct job_spec *spec)
+{
+    for (unsigned i = 0; i < spec->pset_count; i++) {
+        free(spec->psets[i].name);
+        free(spec->psets[i].ranks);
+    }
+    free(spec->psets);
+}
+
 /* ---- places ---- */
 
 static int find_places(struct job_spec *spec, const struct options *options,
@@ -174,6 +221,7 @@ int job_spec_make(const struct options *options, struct job_spec *ret,
     struct job_spec spec = {0};
 
     if (make_apps(&spec, options, reterr) < 0 ||
+        make_psets(&spec, &options->psets, reterr) < 0 ||
         find_places(&spec, options, reterr) < 0) {
         job_spec_clear(&spec);
         return -1;
@@ -188,6 +236,7 @@ void job_spec_clear(struct job_spec *spec)
         plan_clear(&spec->plans[i]);
     free(spec->plans);
     free(spec->apps);
+    free_psets(spec);
     free(spec->cpus);
     if (spec->places != NULL)
         bind_places_free(spec->places, spec->size);
@@ -225,6 +274,9 @@ int job_spec_print(const struct job_spec *spec)
         if (print_plan(&spec->plans[spec->apps[i].plan]) < 0)
             return -1;
     }
+    for (unsigned i = 0; i < spec->pset_count; i++)
+        printf("pset    %s: %u rank%s\n", spec->psets[i].name,
+               spec->psets[i].count, spec->psets[i].count == 1 ? "" : "s");
     for (unsigned r = 0; spec->places != NULL && r < spec->size; r++)
         printf("cpus    rank %u: %s\n", r, spec->places[r].text);
     return fflush(stdout) == 0 ? 0 : -1;

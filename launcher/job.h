@@ -16,7 +16,9 @@ struct job_spec {
     size_t plan_count;
     struct agent_app *apps;
     unsigned app_count;
-    unsigned size;             /* ranks of all apps */
+    unsigned size; /* ranks of all apps */
+    struct agent_pset *psets;
+    unsigned pset_count;
     struct bind_place *places; /* [size], or NULL: not bound */
     const void **cpus;         /* [size], or NULL: of the places */
 };

@@ -7,6 +7,7 @@
  */
 #include "launcher/options.h"
 
+#include "base/ranklist.h"
 #include "base/span.h"
 #include "launcher/exit.h"
 
@@ -56,12 +57,8 @@ static const struct choice places[] = {
 };
 
 static const struct choice pmi_families[] = {
-    {"auto", PMI_AUTO},
-    {"pmi1", PMI_1},
-    {"pmi2", PMI_2},
-    {"pmix", PMI_X},
-    {"none", PMI_NONE},
-    {0},
+    {"auto", PMI_AUTO}, {"pmi1", PMI_1},    {"pmi2", PMI_2},
+    {"pmix", PMI_X},    {"none", PMI_NONE}, {0},
 };
 
 static int takes(struct parser *p, const char *what, const char *value)
@@ -186,6 +183,39 @@ static int set_output(struct parser *p, const struct option_row *row,
     return 0;
 }
 
+static const struct choice failures[] = {
+    {"end", false},
+    {"continue", true},
+    {0},
+};
+
+static int set_on_failure(struct parser *p, const struct option_row *row,
+                          const char *value)
+{
+    int continues;
+
+    if (choose(failures, value, &continues) < 0)
+        return takes(p, row->argument, value);
+    p->options->continues = continues;
+    return 0;
+}
+
+/* Names stand in lists with commas, and those of MPI's own begin with mpi:. */
+static int set_pset(struct parser *p, const struct option_row *row,
+                    const char *value)
+{
+    size_t len = strcspn(value, "=");
+
+    if (len == 0 || memchr(value, ',', len) != NULL || value[len] != '=' ||
+        strncmp(value, "mpi:", 4) == 0 ||
+        ranklist_count(ct_span_str(value + len + 1), RANKS_MAX) < 0)
+        return takes(p, "NAME=RANKS, such as left=0-3,8", value);
+    (void)row;
+    if (strv_add(&p->options->psets, value) < 0)
+        return ct_fail_nomem(p->err);
+    return 0;
+}
+
 static int set_verbose(struct parser *p, const struct option_row *row,
                        const char *value)
 {
@@ -294,6 +324,12 @@ static const struct option_row table[] = {
         .set = set_pmi,
     },
     {
+        .names = {"--pset"},
+        .argument = "NAME=RANKS",
+        .help = "a process set that MPI Sessions can use",
+        .set = set_pset,
+    },
+    {
         .names = {"--bind-to"},
         .argument = "none|core|numa|socket",
         .help = "CPUs that a rank may use (default none)",
@@ -348,6 +384,12 @@ static const struct option_row table[] = {
         .help = "end the job after so long (default 0: never)",
         .set = set_seconds,
         .field = JOB_FIELD(timeout),
+    },
+    {
+        .names = {"--on-failure"},
+        .argument = "end|continue",
+        .help = "whether others outlive a rank (default end)",
+        .set = set_on_failure,
     },
     {
         .names = {"--kill-grace"},
@@ -660,6 +702,23 @@ static int check_ranks(const struct options *options, struct ct_error *reterr)
     return 0;
 }
 
+static int check_psets(const struct options *options, struct ct_error *reterr)
+{
+    unsigned ranks = 0;
+
+    for (unsigned i = 0; i < options->app_count; i++)
+        ranks += options->apps[i].ranks;
+    for (size_t i = 0; i < options->psets.count; i++) {
+        const char *pset = options->psets.items[i];
+
+        if (ranklist_count(ct_span_str(strchr(pset, '=') + 1), ranks) < 0)
+            return ct_fail(reterr, EINVAL,
+                           "--pset %s: the last of %u ranks is %u", pset, ranks,
+                           ranks - 1);
+    }
+    return 0;
+}
+
 static int check_binding(const struct options *options, struct ct_error *reterr)
 {
     const struct bind_request *bind = &options->bind;
@@ -687,6 +746,7 @@ int options_parse(int argc, char **argv, struct options *ret,
         goto fail;
     if (!options.help && !options.version &&
         (check_ranks(&options, reterr) < 0 ||
+         check_psets(&options, reterr) < 0 ||
          check_binding(&options, reterr) < 0))
         goto fail;
     *ret = options;
@@ -707,6 +767,7 @@ void options_clear(struct options *options)
         strv_clear(&app->scratch);
     }
     free(options->apps);
+    strv_clear(&options->psets);
     *options = (struct options){0};
 }
 

@@ -23,17 +23,17 @@ enum pmi_choice { PMI_AUTO, PMI_1, PMI_2, PMI_X, PMI_NONE };
 
 /* One segment between " : ". */
 struct app_options {
-    unsigned ranks;         /* -n, -np, --ntasks; default 1 */
-    const char *image;      /* as typed; NULL with --no-container */
-    struct strv command;    /* COMMAND and its arguments */
-    struct strv binds;      /* --bind src[:dst[:ro|rw]] each; comma lists split */
-    struct strv env;        /* --env NAME=value each */
-    struct strv scratch;    /* --scratch DIR each: a tmpfs of the rank's own */
-    const char *pwd;        /* --pwd DIR, or NULL */
-    bool no_home;           /* --no-home */
-    bool cleanenv;          /* -e, --cleanenv */
-    bool writable_tmpfs;    /* --writable-tmpfs */
-    bool no_container;      /* --no-container */
+    unsigned ranks;      /* -n, -np, --ntasks; default 1 */
+    const char *image;   /* as typed; NULL with --no-container */
+    struct strv command; /* COMMAND and its arguments */
+    struct strv binds;   /* --bind src[:dst[:ro|rw]] each; comma lists split */
+    struct strv env;     /* --env NAME=value each */
+    struct strv scratch; /* --scratch DIR each: a tmpfs of the rank's own */
+    const char *pwd;     /* --pwd DIR, or NULL */
+    bool no_home;        /* --no-home */
+    bool cleanenv;       /* -e, --cleanenv */
+    bool writable_tmpfs; /* --writable-tmpfs */
+    bool no_container;   /* --no-container */
 };
 
 enum stdin_to { STDIN_RANK, STDIN_ALL, STDIN_NONE };
@@ -42,22 +42,24 @@ struct options {
     struct app_options *apps;
     unsigned app_count;
 
-    enum pmi_choice pmi;    /* --pmi[=auto|pmi1|pmi2|pmix|none]; default auto */
-    bool pmi_required;      /* --pmi was given (and is not none) */
+    enum pmi_choice pmi; /* --pmi[=auto|pmi1|pmi2|pmix|none]; default auto */
+    bool pmi_required;   /* --pmi was given (and is not none) */
+    struct strv psets;   /* --pset NAME=RANKS each */
     struct bind_request bind; /* --bind-to, --map-by, --cpus-per-rank,
                                  --oversubscribe */
-    bool report_bindings;   /* --report-bindings */
-    bool label;             /* -l, --label, --tag-output */
-    const char *output;     /* --output PATTERN, or NULL */
-    enum stdin_to stdin_to; /* --stdin RANK|all|none; default rank 0 */
+    bool report_bindings;     /* --report-bindings */
+    bool label;               /* -l, --label, --tag-output */
+    const char *output;       /* --output PATTERN, or NULL */
+    enum stdin_to stdin_to;   /* --stdin RANK|all|none; default rank 0 */
     unsigned stdin_rank;
-    double timeout;         /* --timeout SECONDS; 0 = none */
-    double kill_grace;      /* --kill-grace SECONDS; default 2 */
-    int verbosity;          /* -v adds one (may repeat), -q makes it -1 */
-    bool dry_run;           /* --dry-run: print the plan, start nothing */
+    double timeout;    /* --timeout SECONDS; 0 = none */
+    double kill_grace; /* --kill-grace SECONDS; default 2 */
+    bool continues;    /* --on-failure=continue */
+    int verbosity;     /* -v adds one (may repeat), -q makes it -1 */
+    bool dry_run;      /* --dry-run: print the plan, start nothing */
 
-    bool help;              /* -h, --help: nothing else was checked */
-    bool version;           /* --version: likewise */
+    bool help;    /* -h, --help: nothing else was checked */
+    bool version; /* --version: likewise */
 };
 
 /*

@@ -33,7 +33,8 @@ struct run {
     struct event *signals, *timeout;
     bool decided; /* the exit code is */
     int code;
-    int asked; /* signal that somebody ended the job with, or 0 */
+    int lost_code; /* of the first rank without which the others went on */
+    int asked;     /* signal that somebody ended the job with, or 0 */
     bool interrupted;
     bool abandoned; /* nobody waits for what is left of the output */
     char host[64];
@@ -86,12 +87,31 @@ static bool is_worth_saying(const struct run *run,
     return true;
 }
 
+/* --on-failure=continue is about ranks that die, and nobody wanted to. */
+static bool goes_on(const struct run *run, const struct agent_failure *failure)
+{
+    return run->options->continues && run->asked == 0 &&
+           (failure->fault == AGENT_EXITED || failure->fault == AGENT_KILLED);
+}
+
+static void lose_rank(struct run *run, const struct agent_failure *failure)
+{
+    if (run->lost_code == 0)
+        run->lost_code = exit_code(failure);
+    stdio_catch_up(run->stdio);
+    say(run->options->verbosity, -1, "%s; the others go on", failure->text);
+}
+
 static void on_failed(void *ctx, const struct agent_failure *failure)
 {
     struct run *run = ctx;
 
     if (run->decided)
         return;
+    if (goes_on(run, failure)) {
+        lose_rank(run, failure);
+        return;
+    }
     decide(run, exit_code(failure));
     stdio_catch_up(run->stdio); /* what ranks say of it comes first */
     if (is_worth_saying(run, failure))
@@ -111,6 +131,14 @@ static void on_note(void *ctx, int level, const char *text)
     struct run *run = ctx;
 
     say(run->options->verbosity, level, "%s", text);
+}
+
+static void on_log(void *ctx, const struct agent_rank *rank, bool is_error,
+                   const char *text)
+{
+    struct run *run = ctx;
+
+    stdio_log(run->stdio, rank, is_error, text);
 }
 
 static int on_stdio(void *ctx, const struct agent_rank *rank,
@@ -313,10 +341,8 @@ static int raise_limit(struct rank_common *ret, struct ct_error *reterr)
 static enum agent_pmi agent_pmi_of(enum pmi_choice pmi)
 {
     static const enum agent_pmi of[] = {
-        [PMI_AUTO] = AGENT_PMI_AUTO,
-        [PMI_1] = AGENT_PMI_1,
-        [PMI_2] = AGENT_PMI_2,
-        [PMI_X] = AGENT_PMI_X,
+        [PMI_AUTO] = AGENT_PMI_AUTO, [PMI_1] = AGENT_PMI_1,
+        [PMI_2] = AGENT_PMI_2,       [PMI_X] = AGENT_PMI_X,
         [PMI_NONE] = AGENT_PMI_NONE,
     };
 
@@ -339,15 +365,19 @@ static int make_agent(struct run *run, const struct rank_common *common,
         .plan_count = run->spec->plan_count,
         .apps = run->spec->apps,
         .app_count = run->spec->app_count,
+        .psets = run->spec->psets,
+        .pset_count = run->spec->pset_count,
         .universe_size = universe(run->spec->size),
         .pmi = agent_pmi_of(run->options->pmi),
         .pmi_required = run->options->pmi_required,
+        .continues = run->options->continues,
         .kill_grace = run->options->kill_grace,
         .common = *common,
         .cpus = run->spec->cpus,
         .cpus_size = run->spec->places != NULL ? run->spec->places[0].size : 0,
         .callbacks = {.stdio = on_stdio,
                       .failed = on_failed,
+                      .log = on_log,
                       .note = on_note,
                       .idle = on_idle},
         .ctx = run,
@@ -450,7 +480,7 @@ int run_job(const struct options *options, const struct job_spec *spec,
             report_bindings(&run);
         event_base_dispatch(run.base);
         finish(&run);
-        rc = run.code;
+        rc = run.decided ? run.code : run.lost_code;
     }
     tear_down(&run);
     return rc;

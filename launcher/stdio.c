@@ -315,6 +315,24 @@ int stdio_open(struct stdio *stdio, const struct agent_rank *rank,
     return open_input(stdio, rank, ret, reterr);
 }
 
+void stdio_log(struct stdio *stdio, const struct agent_rank *rank,
+               bool is_error, const char *text)
+{
+    struct sink *sink = is_error ? stdio->err : stdio->out;
+    struct lines lines = {0};
+    struct ct_error err;
+
+    if (stdio->config.options->output != NULL)
+        sink = file_of(stdio, rank, &err);
+    if (sink == NULL)
+        return;
+    make_label(stdio, rank, lines.label, sizeof lines.label);
+    lines_add(&lines, text, strlen(text), sink_buffer(sink));
+    lines_end(&lines, sink_buffer(sink));
+    lines_clear(&lines);
+    sink_write(sink);
+}
+
 bool stdio_shares_terminal(const struct stdio *stdio)
 {
     return stdio->direct && stdio->terminal;

@@ -33,6 +33,10 @@ void stdio_destroy(struct stdio *stdio);
 int stdio_open(struct stdio *stdio, const struct agent_rank *rank,
                struct agent_stdio *ret, struct ct_error *reterr);
 
+/* Text that a rank has its server print, where its own output goes. */
+void stdio_log(struct stdio *stdio, const struct agent_rank *rank,
+               bool is_error, const char *text);
+
 /* Does the only rank share the terminal's signals with us? */
 bool stdio_shares_terminal(const struct stdio *stdio);
 

@@ -293,6 +293,8 @@ static void on_exited(struct agent *agent, struct zygote_event *ev)
     pmix_drain(agent);
     judge(proc, ev->status);
     forget_live(proc);
+    if (proc->failed && !agent->ending)
+        pmix_tell_lost(proc);
     agent_note(agent, 2, "rank %u of job %s has ended; it spoke %s", proc->rank,
                proc->job->id, proc_protocol(proc));
 }

@@ -34,6 +34,13 @@ struct agent_app {
     char *const *argv;
 };
 
+/* Some ranks of the job under a name (MPI-4, PMIx: process set). */
+struct agent_pset {
+    char *name;
+    unsigned *ranks; /* ascending */
+    unsigned count;
+};
+
 /* A rank, as callbacks are told of it. */
 struct agent_rank {
     unsigned job; /* 0, or the number of a spawned job */
@@ -72,6 +79,10 @@ struct agent_callbacks {
      */
     void (*failed)(void *ctx, const struct agent_failure *failure);
 
+    /* What a rank says beside its own output; any number of lines. */
+    void (*log)(void *ctx, const struct agent_rank *rank, bool is_error,
+                const char *text);
+
     /* For those who want to know (level 1) or to know all (2). */
     void (*note)(void *ctx, int level, const char *text);
 
@@ -85,9 +96,12 @@ struct agent_config {
     size_t plan_count;
     const struct agent_app *apps;
     unsigned app_count;
+    const struct agent_pset *psets; /* these, too, live as long */
+    unsigned pset_count;
     unsigned universe_size; /* MPI_UNIVERSE_SIZE; at least the ranks' number */
     enum agent_pmi pmi;
     bool pmi_required; /* a rank that ends without a word of PMI has failed */
+    bool continues; /* ranks may go on when one has failed: tell them of it */
     double kill_grace; /* seconds from SIGTERM to SIGKILL */
     struct rank_common common;
     /* CPUs of each rank of the job, cpu_set_t of cpus_size bytes; or NULL */

@@ -305,16 +305,22 @@ static int connect_pmi(struct proc *proc, int *ret_fd, struct ct_error *reterr)
     return 0;
 }
 
-static int open_stdio(struct proc *proc, struct agent_stdio *ret,
-                      struct ct_error *reterr)
+struct agent_rank agent_rank_of(const struct proc *proc)
 {
-    const struct agent_config *config = &proc->job->agent->config;
-    const struct agent_rank rank = {
+    return (struct agent_rank){
         .job = proc->job->number,
         .rank = proc->rank,
         .size = proc->job->size,
         .app = proc->app,
+        .pid = proc->pid,
     };
+}
+
+static int open_stdio(struct proc *proc, struct agent_stdio *ret,
+                      struct ct_error *reterr)
+{
+    const struct agent_config *config = &proc->job->agent->config;
+    const struct agent_rank rank = agent_rank_of(proc);
 
     return config->callbacks.stdio(config->ctx, &rank, ret, reterr);
 }

@@ -53,6 +53,41 @@ static int pmix_spawn(void *ctx, struct pmixsrv_spawn *request)
     return spawn_begin(agent, spawn);
 }
 
+static void pmix_signal(void *ctx, struct pmixsrv_job *job, unsigned rank,
+                        int signal)
+{
+    struct agent *agent = ctx;
+    const struct proc *proc = proc_of(job, rank);
+
+    if (proc->live)
+        zygote_signal(agent->zygote, proc->id, signal, NULL);
+    agent_pump(agent);
+}
+
+static void pmix_log(void *ctx, struct pmixsrv_job *job, unsigned rank,
+                     bool is_error, const char *text)
+{
+    const struct agent *agent = ctx;
+    const struct agent_rank who = agent_rank_of(proc_of(job, rank));
+
+    agent->config.callbacks.log(agent->config.ctx, &who, is_error, text);
+}
+
+static void pmix_describe(void *ctx, const struct pmixsrv_job *job,
+                          unsigned rank, struct pmixsrv_process *ret)
+{
+    const struct agent *agent = ctx;
+    const struct job *ours = pmixsrv_job_user(job);
+    const struct proc *proc = &ours->procs[rank];
+
+    *ret = (struct pmixsrv_process){
+        .host = agent->host,
+        .executable = ours->apps[proc->app].name,
+        .pid = proc->pid,
+        .runs = proc->live && proc->pid != 0,
+    };
+}
+
 /* A rank that has died comes before those that complain about it. */
 static void pmix_readable(evutil_socket_t fd, short what, void *ctx)
 {
@@ -80,7 +115,11 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
     const struct pmixsrv_config config = {
         .tmpdir = agent->rundir.path,
         .tmpdir_is_shared = rundir_is_shared(agent),
-        .callbacks = {.abort = pmix_abort, .spawn = pmix_spawn},
+        .callbacks = {.abort = pmix_abort,
+                      .spawn = pmix_spawn,
+                      .signal = pmix_signal,
+                      .log = pmix_log,
+                      .describe = pmix_describe},
         .ctx = agent,
     };
 
@@ -112,33 +151,119 @@ static void make_nspace(const struct job *job, char *ret, size_t room)
     snprintf(ret, room, "%s.%016" PRIx64, job->id, job->agent->pmix_secret);
 }
 
-int pmix_open(struct job *job, struct ct_error *reterr)
+/* ---- process sets ---- */
+
+/* Each app is one: "ctrun://app/0", of spawned jobs "ctrun://spawn/1/app/0". */
+static int name_app(const struct job *job, unsigned app, struct strv *names)
+{
+    if (job->number == 0)
+        return strv_addf(names, "ctrun://app/%u", app);
+    return strv_addf(names, "ctrun://spawn/%u/app/%u", job->number, app);
+}
+
+struct psets {
+    struct pmixsrv_pset *items; /* apps, then those of --pset */
+    unsigned count;
+    struct strv names; /* of apps */
+    unsigned *ranks;   /* [size], all of them */
+};
+
+static int add_apps(const struct job *job, struct psets *psets)
+{
+    const unsigned *next = psets->ranks;
+
+    for (unsigned i = 0; i < job->app_count; i++) {
+        if (name_app(job, i, &psets->names) < 0)
+            return -1;
+        psets->items[psets->count++] = (struct pmixsrv_pset){
+            .name = psets->names.items[i],
+            .ranks = next,
+            .count = job->apps[i].ranks,
+        };
+        next += job->apps[i].ranks;
+    }
+    return 0;
+}
+
+static int make_psets(const struct job *job, struct psets *psets)
+{
+    const struct agent_config *config = &job->agent->config;
+    unsigned given = job->number == 0 ? config->pset_count : 0;
+
+    psets->items = calloc(job->app_count + given, sizeof *psets->items);
+    psets->ranks = calloc(job->size, sizeof *psets->ranks);
+    if (psets->items == NULL || psets->ranks == NULL)
+        return -1;
+    for (unsigned rank = 0; rank < job->size; rank++)
+        psets->ranks[rank] = rank;
+    if (add_apps(job, psets) < 0)
+        return -1;
+    for (unsigned i = 0; i < given; i++)
+        psets->items[psets->count++] = (struct pmixsrv_pset){
+            .name = config->psets[i].name,
+            .ranks = config->psets[i].ranks,
+            .count = config->psets[i].count,
+        };
+    return 0;
+}
+
+static void free_psets(struct psets *psets)
+{
+    free(psets->items);
+    free(psets->ranks);
+    strv_clear(&psets->names);
+}
+
+/* ---- jobs ---- */
+
+static int make_job(struct job *job, const unsigned *app_sizes,
+                    const struct psets *psets, struct ct_error *reterr)
 {
     struct agent *agent = job->agent;
     char nspace[64];
-    CT_AUTO_FREE unsigned *sizes = calloc(job->app_count, sizeof *sizes);
-    struct pmixsrv_facts facts = {
+    const struct pmixsrv_facts facts = {
         .nspace = nspace,
         .host = agent->host,
         .size = job->size,
         .universe_size = agent->config.universe_size > job->size
                              ? agent->config.universe_size
                              : job->size,
-        .app_sizes = sizes,
+        .app_sizes = app_sizes,
         .app_count = job->app_count,
+        .psets = psets->items,
+        .pset_count = psets->count,
         .spawn = job->request != NULL ? job->request->pmix : NULL,
         .user = job,
     };
 
-    if (sizes == NULL)
-        return ct_fail_nomem(reterr);
-    for (unsigned i = 0; i < job->app_count; i++)
-        sizes[i] = job->apps[i].ranks;
-    if (agent->pmix == NULL && start_server(agent, reterr) < 0)
-        return -1;
     make_nspace(job, nspace, sizeof nspace);
     job->pmix = pmixsrv_job_create(agent->pmix, &facts, reterr);
     return job->pmix != NULL ? 0 : -1;
+}
+
+int pmix_open(struct job *job, struct ct_error *reterr)
+{
+    struct agent *agent = job->agent;
+    CT_AUTO_FREE unsigned *sizes = calloc(job->app_count, sizeof *sizes);
+    struct psets psets = {0};
+    int rc;
+
+    if (agent->pmix == NULL && start_server(agent, reterr) < 0)
+        return -1;
+    for (unsigned i = 0; sizes != NULL && i < job->app_count; i++)
+        sizes[i] = job->apps[i].ranks;
+    if (sizes == NULL || make_psets(job, &psets) < 0)
+        rc = ct_fail_nomem(reterr);
+    else
+        rc = make_job(job, sizes, &psets, reterr);
+    free_psets(&psets);
+    return rc;
+}
+
+void pmix_tell_lost(const struct proc *proc)
+{
+    if (proc->job->pmix != NULL && proc->job->agent->config.continues)
+        pmixsrv_rank_lost(proc->job->pmix, proc->rank);
 }
 
 void pmix_drain(struct agent *agent)
@@ -172,17 +297,22 @@ void pmix_close(struct agent *agent)
 
 static const struct quirk {
     const char *variable;
+    bool continues; /* only where ranks go on when one has died */
     const char *why;
 } quirks[] = {
-    {"OMPI_MCA_schizo=^orte",
+    {"OMPI_MCA_schizo=^orte", false,
      "Open MPI 4.1: component orte takes every process that has no daemon of "
      "Open MPI's own for a singleton, whatever PMIx says"},
+    {"OMPI_MCA_mpi_ft_enable=1", true,
+     "Open MPI 5: recovery (ULFM) is built in and off unless mpirun is given "
+     "--with-ft, which sets this"},
 };
 
-static int add_quirks(struct strv *env)
+static int add_quirks(const struct agent *agent, struct strv *env)
 {
     for (size_t i = 0; i < sizeof quirks / sizeof quirks[0]; i++)
-        if (strv_add(env, quirks[i].variable) < 0)
+        if ((agent->config.continues || !quirks[i].continues) &&
+            strv_add(env, quirks[i].variable) < 0)
             return -1;
     return 0;
 }
@@ -202,7 +332,7 @@ static int add_parents(const struct proc *proc, struct strv *env)
 int pmix_environment(const struct proc *proc, struct strv *env,
                      struct ct_error *reterr)
 {
-    if (add_parents(proc, env) < 0 || add_quirks(env) < 0)
+    if (add_parents(proc, env) < 0 || add_quirks(proc->job->agent, env) < 0)
         return ct_fail_nomem(reterr);
     return pmixsrv_expect(proc->job->pmix, proc->rank, env, reterr);
 }

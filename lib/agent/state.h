@@ -140,6 +140,7 @@ int job_prepare(struct job *job, char *const *const *argvs,
 int job_open(struct job *job, struct ct_error *reterr);
 /* Start the next rank; 0 or -1 with the reason. */
 int job_start_next(struct job *job, struct ct_error *reterr);
+struct agent_rank agent_rank_of(const struct proc *proc);
 /* Read what a rank has still said before it ended. */
 void proc_drain(struct proc *proc);
 
@@ -149,6 +150,8 @@ int pmix_environment(const struct proc *proc, struct strv *env,
                      struct ct_error *reterr);
 /* Do what ranks have asked for before they ended. */
 void pmix_drain(struct agent *agent);
+/* The rank has died; with config.continues the others are told. */
+void pmix_tell_lost(const struct proc *proc);
 /* Ranks are about to be ended. */
 void pmix_stop(struct agent *agent);
 void pmix_close(struct agent *agent);

@@ -36,7 +36,8 @@ int elf_walk(int rootfd, const char *path, const char *library_path,
  */
 int ldcache_find(struct ct_span cache, const char *name, struct ct_span *ret);
 
-/* Call visit for each (name, path) of the cache; stops when it returns false. */
+/* Call visit for each (name, path) of the cache; stops when it returns false.
+ */
 typedef bool ldcache_visit(void *ctx, struct ct_span name, struct ct_span path);
 void ldcache_each(struct ct_span cache, ldcache_visit *visit, void *ctx);
 

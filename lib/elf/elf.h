@@ -13,13 +13,13 @@
 #include <stddef.h>
 
 struct elf_info {
-    int machine;         /* e_machine */
-    int elfclass;        /* ELFCLASS32 / ELFCLASS64 */
-    char *interpreter;   /* PT_INTERP or NULL */
-    char *soname;        /* DT_SONAME or NULL */
-    char *rpath;         /* DT_RPATH or NULL */
-    char *runpath;       /* DT_RUNPATH or NULL */
-    struct strv needed;  /* DT_NEEDED, in order */
+    int machine;        /* e_machine */
+    int elfclass;       /* ELFCLASS32 / ELFCLASS64 */
+    char *interpreter;  /* PT_INTERP or NULL */
+    char *soname;       /* DT_SONAME or NULL */
+    char *rpath;        /* DT_RPATH or NULL */
+    char *runpath;      /* DT_RUNPATH or NULL */
+    struct strv needed; /* DT_NEEDED, in order */
 };
 
 /* 0 and a caller-owned *ret; -1: ENOEXEC not ELF or broken, EIO. */

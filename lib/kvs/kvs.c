@@ -22,7 +22,7 @@ struct entry {
     uint32_t value_len;
     uint32_t key_len;
     bool fresh;
-    bool lost; /* the table had no memory for it */
+    bool lost;    /* the table had no memory for it */
     char bytes[]; /* key, value */
 };
 

@@ -10,14 +10,35 @@
     bail_out "the PMIx client cannot be built"
 client=(--no-container --pmi=pmix "$work/pmixclient")
 
-for what in facts modex subsets names groups connect events queries spawn; do
+whats=(facts modex subsets names groups connect events queries psets signals
+    spawn)
+for what in "${whats[@]}"; do
     for n in 1 4 16; do
-        exits 0 "$what, $n ranks" ctrun -n $n "${client[@]}" $what &&
-            is "$(cat "$out")" "$what ok" "$what, $n ranks: result"
+        exits 0 "$what, $n ranks" ctrun -n $n --pset first=0 "${client[@]}" \
+            "$what" && is "$(cat "$out")" "$what ok" "$what, $n ranks: result"
     done
 done
-exits 0 "all in one job, root" -u root ctrun -n 4 "${client[@]}" \
-    facts modex subsets names groups connect events queries spawn
+exits 0 "all in one job, root" -u root ctrun -n 4 --pset first=0 \
+    "${client[@]}" "${whats[@]}"
+
+exits 0 "PMIx_Log" ctrun -n 4 --label "${client[@]}" log
+is "$(sort "$out")" $'0: log ok\n0: logged text' "PMIx_Log: standard output"
+is "$(cat "$err")" "0: logged error" "PMIx_Log: standard error"
+
+# --- a rank dies, and the others go on
+for n in 2 4 16; do
+    exits 137 "--on-failure=continue, $n ranks" ctrun -n $n \
+        --on-failure=continue "${client[@]}" lose
+    is "$(cat "$out")" "lose ok" "--on-failure=continue, $n ranks: result"
+    like "$(cat "$err")" 'rank 1 on .*signal 9 .*; the others go on$' \
+        "--on-failure=continue, $n ranks: told"
+done
+exits 3 "--on-failure=continue without MPI" ctrun -n 3 --on-failure=continue \
+    --no-container sh -c '[ $CTRUN_RANK = 0 ] || exit $((2 + CTRUN_RANK))
+        sleep 0.3; echo alive'
+is "$(cat "$out")" "alive" "--on-failure=continue without MPI: rank 0 lives"
+is "$(grep -c 'the others go on' "$err")" 2 \
+    "--on-failure=continue without MPI: both are told"
 
 exits 7 "PMIx_Abort" ctrun -n 4 "${client[@]}" abort
 like "$(cat "$err")" 'rank 1 on .*\(7\): on purpose' "PMIx_Abort: message"

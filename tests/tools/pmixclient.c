@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pmix.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,7 +242,7 @@ static void connected(void)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
-static int registered, heard;
+static int registered, heard, lost;
 
 static void on_event(size_t id, pmix_status_t status, const pmix_proc_t *source,
                      pmix_info_t info[], size_t ninfo, pmix_info_t results[],
@@ -297,21 +298,115 @@ static void events(void)
     fence(false);
 }
 
-static void queries(void)
+/* Of one key, perhaps with one qualifier; the value stays. */
+static const pmix_value_t *ask(const char *key, const char *name,
+                               const char *text)
 {
-    pmix_query_t query;
+    pmix_query_t *query = calloc(1, sizeof *query);
     pmix_info_t *results = NULL;
     size_t nresults = 0;
-    bool found = false;
 
-    PMIX_QUERY_CONSTRUCT(&query);
-    query.keys = calloc(2, sizeof *query.keys);
-    query.keys[0] = strdup(PMIX_QUERY_NAMESPACES);
-    CHECK(PMIx_Query_info(&query, 1, &results, &nresults) == PMIX_SUCCESS);
+    query->keys = calloc(2, sizeof *query->keys);
+    query->keys[0] = strdup(key);
+    if (name != NULL) {
+        query->qualifiers = calloc(1, sizeof *query->qualifiers);
+        query->nqual = 1;
+        PMIX_INFO_LOAD(&query->qualifiers[0], name, text, PMIX_STRING);
+    }
+    if (PMIx_Query_info(query, 1, &results, &nresults) != PMIX_SUCCESS)
+        return NULL;
     for (size_t i = 0; i < nresults; i++)
-        found = found || (results[i].value.type == PMIX_STRING &&
-                          strstr(results[i].value.data.string, me.nspace));
-    CHECK(found);
+        if (strcmp(results[i].key, key) == 0)
+            return &results[i].value;
+    return NULL;
+}
+
+static void queries(void)
+{
+    const pmix_value_t *value = ask(PMIX_QUERY_NAMESPACES, NULL, NULL);
+    const pmix_proc_info_t *table;
+
+    CHECK(value != NULL && value->type == PMIX_STRING);
+    CHECK(strstr(value->data.string, me.nspace) != NULL);
+    CHECK((value = ask(PMIX_QUERY_SPAWN_SUPPORT, NULL, NULL)) != NULL);
+    for (int i = 0; i < 2; i++) {
+        value =
+            ask(i == 0 ? PMIX_QUERY_PROC_TABLE : PMIX_QUERY_LOCAL_PROC_TABLE,
+                PMIX_NSPACE, me.nspace);
+        CHECK(value != NULL && value->type == PMIX_DATA_ARRAY);
+        CHECK(value->data.darray->size == size);
+        table = value->data.darray->array;
+        CHECK(table[me.rank].proc.rank == me.rank);
+        CHECK(table[me.rank].pid == getpid());
+        CHECK(table[me.rank].state == PMIX_PROC_STATE_RUNNING);
+        CHECK(strstr(table[me.rank].executable_name, "pmixclient") != NULL);
+    }
+    CHECK(ask(PMIX_QUERY_PSET_MEMBERSHIP, PMIX_PSET_NAME, "no such") == NULL);
+}
+
+/* --pset first=0 has been given. */
+static void psets(void)
+{
+    const pmix_value_t *value = ask(PMIX_QUERY_NUM_PSETS, NULL, NULL);
+    const pmix_proc_t *members;
+
+    CHECK(value != NULL && value->type == PMIX_SIZE && value->data.size == 2);
+    CHECK((value = ask(PMIX_QUERY_PSET_NAMES, NULL, NULL)) != NULL);
+    CHECK(strcmp(value->data.string, "first,ctrun://app/0") == 0 ||
+          strcmp(value->data.string, "ctrun://app/0,first") == 0);
+    value = ask(PMIX_QUERY_PSET_MEMBERSHIP, PMIX_PSET_NAME, "ctrun://app/0");
+    CHECK(value != NULL && value->data.darray->size == size);
+    value = ask(PMIX_QUERY_PSET_MEMBERSHIP, PMIX_PSET_NAME, "first");
+    CHECK(value != NULL && value->data.darray->size == 1);
+    members = value->data.darray->array;
+    CHECK(members[0].rank == 0 && strcmp(members[0].nspace, me.nspace) == 0);
+}
+
+static void log_texts(void)
+{
+    pmix_info_t data[2];
+
+    memset(data, 0, sizeof data);
+    PMIX_INFO_LOAD(&data[0], PMIX_LOG_STDOUT, "logged text\n", PMIX_STRING);
+    PMIX_INFO_LOAD(&data[1], PMIX_LOG_STDERR, "logged error", PMIX_STRING);
+    if (me.rank == 0)
+        CHECK(PMIx_Log(data, 2, NULL, 0) == PMIX_SUCCESS);
+    fence(false);
+}
+
+static volatile sig_atomic_t signalled;
+
+static void on_signal(int signal)
+{
+    signalled = signal;
+}
+
+static void control(pmix_rank_t rank, const char *key, const void *value,
+                    pmix_data_type_t type)
+{
+    pmix_proc_t target = me;
+    pmix_info_t info, *results = NULL;
+    size_t nresults = 0;
+
+    target.rank = rank;
+    memset(&info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info, key, value, type);
+    CHECK(PMIx_Job_control(&target, 1, &info, 1, &results, &nresults) ==
+          PMIX_SUCCESS);
+}
+
+static void signals(void)
+{
+    const int number = SIGUSR1;
+
+    signal(SIGUSR1, on_signal);
+    fence(false);
+    if (me.rank == 0)
+        control(size - 1, PMIX_JOB_CTRL_SIGNAL, &number, PMIX_INT);
+    while (me.rank == size - 1 && !signalled)
+        usleep(1000);
+    fence(false);
+    CHECK((me.rank == size - 1) == (signalled == SIGUSR1));
 }
 
 /* A child has this variable, and its parent in its facts. */
@@ -373,14 +468,62 @@ static void die(void)
     pause();
 }
 
+static void on_lost(size_t id, pmix_status_t status, const pmix_proc_t *source,
+                    pmix_info_t info[], size_t ninfo, pmix_info_t results[],
+                    size_t nresults, pmix_event_notification_cbfunc_fn_t done,
+                    void *ctx)
+{
+    (void)id;
+    (void)status;
+    (void)source;
+    (void)results;
+    (void)nresults;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < ninfo; i++)
+        if (strcmp(info[i].key, PMIX_EVENT_AFFECTED_PROC) == 0 &&
+            info[i].value.data.proc->rank == 1)
+            lost++;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+    done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, ctx);
+}
+
+/* Rank 1 is killed; the others are told, and go on. */
+static void lose(void)
+{
+    pmix_status_t code = PMIX_ERR_PROC_ABORTED;
+    const bool yes = true;
+    pmix_proc_t *others = calloc(size, sizeof *others);
+    size_t count = 0;
+
+    PMIx_Register_event_handler(&code, 1, NULL, 0, on_lost, on_registered,
+                                NULL);
+    wait_for(&registered);
+    fence(false);
+    if (me.rank == 0)
+        control(1, PMIX_JOB_CTRL_KILL, &yes, PMIX_BOOL);
+    if (me.rank == 1)
+        pause();
+    wait_for(&lost);
+    for (uint32_t rank = 0; rank < size; rank++)
+        if (rank != 1) {
+            others[count] = me;
+            others[count++].rank = rank;
+        }
+    fence_among(others, count, true);
+    free(others);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } table[] = {
     {"facts", facts},   {"modex", modex},     {"subsets", subsets},
     {"names", names},   {"groups", groups},   {"connect", connected},
-    {"events", events}, {"queries", queries}, {"spawn", spawn},
+    {"events", events}, {"queries", queries}, {"psets", psets},
+    {"log", log_texts}, {"signals", signals}, {"spawn", spawn},
     {"child", child},   {"abort", leave},     {"die", die},
+    {"lose", lose},
 };
 
 static void run(const char *name)

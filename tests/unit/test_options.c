@@ -92,7 +92,11 @@ START_TEST(options_of_the_job)
 
     good(&line, "--bind-to core --map-by=numa --cpus-per-rank 3 --oversubscribe"
                 " --report-bindings -l --output out-%r.%h.%j%% --stdin 2"
-                " --timeout 1.5 --kill-grace 0 --dry-run -vv -n 3 i c");
+                " --timeout 1.5 --kill-grace 0 --dry-run -vv -n 3"
+                " --pset a=0-1,2 --pset b=2 --on-failure continue i c");
+    ck_assert_uint_eq(o->psets.count, 2);
+    ck_assert_str_eq(o->psets.items[0], "a=0-1,2");
+    ck_assert(o->continues);
     ck_assert_int_eq(o->bind.to, BIND_CORE);
     ck_assert_int_eq(o->bind.by, BIND_NUMA);
     ck_assert_uint_eq(o->bind.cpus_per_rank, 3);
@@ -271,6 +275,17 @@ static const struct {
                          "'-1'"},
     {"--kill-grace= i c", "--kill-grace takes seconds, such as 30 or 0.5, not "
                           "''"},
+    {"--pset a i c", "--pset takes NAME=RANKS, such as left=0-3,8, not 'a'"},
+    {"--pset =0 i c", "--pset takes NAME=RANKS, such as left=0-3,8, not '=0'"},
+    {"--pset a= i c", "--pset takes NAME=RANKS, such as left=0-3,8, not 'a='"},
+    {"--pset a,b=0 i c",
+     "--pset takes NAME=RANKS, such as left=0-3,8, not 'a,b=0'"},
+    {"--pset mpi://X=0 i c",
+     "--pset takes NAME=RANKS, such as left=0-3,8, not 'mpi://X=0'"},
+    {"--pset a=2-1 i c",
+     "--pset takes NAME=RANKS, such as left=0-3,8, not 'a=2-1'"},
+    {"--pset a=0-2 -n 2 i c", "--pset a=0-2: the last of 2 ranks is 1"},
+    {"--on-failure no i c", "--on-failure takes end|continue, not 'no'"},
     {"--bind rel i c", "--bind takes SRC[:DST[:ro|rw]] with absolute paths, "
                        "not 'rel'"},
     {"--bind /a,,/b i c", "--bind takes SRC[:DST[:ro|rw]] with absolute paths, "
@@ -324,6 +339,7 @@ END_TEST
 static const char *const names[] = {
     "  -n, -np, --np, --ntasks N ",
     "  --pmi[=auto|pmi1|pmi2|pmix|none]\n",
+    "  --pset NAME=RANKS ",
     "  --bind-to none|core|numa|socket\n",
     "  --map-by core|numa|socket",
     "  --report-bindings ",
@@ -333,6 +349,7 @@ static const char *const names[] = {
     "  --output PATTERN ",
     "  --stdin RANK|all|none ",
     "  --timeout SECONDS ",
+    "  --on-failure end|continue ",
     "  --kill-grace SECONDS ",
     "  --dry-run ",
     "  -v, --verbose ",

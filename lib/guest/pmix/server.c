@@ -131,6 +131,16 @@ static int make_directory(const struct pmixsrv_job *job, int rank,
     return 0;
 }
 
+static int define_psets(struct pmixsrv_job *job,
+                        const struct pmixsrv_facts *facts,
+                        struct ct_error *reterr)
+{
+    for (unsigned i = 0; i < facts->pset_count; i++)
+        if (pset_define(job, &facts->psets[i], reterr) < 0)
+            return -1;
+    return 0;
+}
+
 static void job_free(struct pmixsrv_job *job)
 {
     free(job->states);
@@ -264,7 +274,8 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
     job->size = facts->size;
     job->user = facts->user;
     if (make_directory(job, -1, reterr) < 0 ||
-        jobinfo_register(job, facts, reterr) < 0) {
+        jobinfo_register(job, facts, reterr) < 0 ||
+        define_psets(job, facts, reterr) < 0) {
         job_free(job);
         return NULL;
     }
@@ -329,4 +340,20 @@ int pmixsrv_expect(struct pmixsrv_job *job, unsigned rank, struct strv *env,
         return ct_fail(reterr, EIO, "PMIx_server_register_client: %s",
                        PMIx_Error_string(rc));
     return add_variables(&proc, env, reterr);
+}
+
+/* As PRRTE tells it, so that MPIs that recover (ULFM) know it. */
+void pmixsrv_rank_lost(struct pmixsrv_job *job, unsigned rank)
+{
+    struct infolist info = {0};
+    pmix_proc_t proc;
+
+    if (job->server->stopped)
+        return;
+    pmixsrv_proc(job, rank, &proc);
+    infolist_add(&info, PMIX_EVENT_AFFECTED_PROC, &proc, PMIX_PROC);
+    if (!info.failed)
+        PMIx_Notify_event(PMIX_ERR_PROC_ABORTED, &proc, PMIX_RANGE_NAMESPACE,
+                          info.items, info.count, NULL, NULL);
+    infolist_clear(&info);
 }

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct pmixsrv;
 struct pmixsrv_job;
@@ -38,6 +39,14 @@ struct pmixsrv_spawn {
     struct pmixsrv_command *commands;
 };
 
+/* What is known of a rank's process; the strings live as long as its job. */
+struct pmixsrv_process {
+    const char *host;
+    const char *executable;
+    pid_t pid; /* 0: not started yet */
+    bool runs;
+};
+
 struct pmixsrv_callbacks {
     /* The rank asks to end its job. message is one line. */
     void (*abort)(void *ctx, struct pmixsrv_job *job, unsigned rank,
@@ -46,6 +55,17 @@ struct pmixsrv_callbacks {
     /* Start these as a new job. 0: pmixsrv_spawn_done() follows, now or later;
        -1: no. */
     int (*spawn)(void *ctx, struct pmixsrv_spawn *request);
+
+    /* Send the rank this signal, if it runs. */
+    void (*signal)(void *ctx, struct pmixsrv_job *job, unsigned rank,
+                   int signal);
+
+    /* Text, of any number of lines, for the user's stderr or stdout. */
+    void (*log)(void *ctx, struct pmixsrv_job *job, unsigned rank,
+                bool is_error, const char *text);
+
+    void (*describe)(void *ctx, const struct pmixsrv_job *job, unsigned rank,
+                     struct pmixsrv_process *ret);
 };
 
 struct pmixsrv_config {
@@ -82,6 +102,12 @@ void pmixsrv_dispatch(struct pmixsrv *server);
 /* "4.2.2": of the library that is loaded. */
 const char *pmixsrv_version(const struct pmixsrv *server);
 
+struct pmixsrv_pset {
+    const char *name; /* no other on this server */
+    const unsigned *ranks;
+    unsigned count;
+};
+
 struct pmixsrv_facts {
     const char *nspace; /* unique on the host; at most 200 bytes */
     const char *host;   /* this node's name */
@@ -89,6 +115,8 @@ struct pmixsrv_facts {
     unsigned universe_size;
     const unsigned *app_sizes; /* ranks of each app, in their order */
     unsigned app_count;
+    const struct pmixsrv_pset *psets;
+    unsigned pset_count;
     const struct pmixsrv_spawn
         *spawn; /* the request that it answers, or NULL */
     void *user;
@@ -107,6 +135,10 @@ int pmixsrv_expect(struct pmixsrv_job *job, unsigned rank, struct strv *env,
 enum pmixsrv_state { PMIXSRV_SILENT, PMIXSRV_ACTIVE, PMIXSRV_FINALIZED };
 enum pmixsrv_state pmixsrv_rank_state(const struct pmixsrv_job *job,
                                       unsigned rank);
+
+/* The rank has died and the others go on: they are sent an event
+   (PMIX_ERR_PROC_ABORTED). */
+void pmixsrv_rank_lost(struct pmixsrv_job *job, unsigned rank);
 
 /* Answer a spawn request; child is NULL when it failed. */
 void pmixsrv_spawn_done(struct pmixsrv_spawn *request,

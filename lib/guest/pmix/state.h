@@ -21,6 +21,8 @@ struct request {
     enum pmixsrv_state *state; /* of who comes or goes */
     const pmix_info_t *info;
     size_t ninfo;
+    const pmix_proc_t *targets; /* job control */
+    size_t ntargets;
     union {
         pmix_op_cbfunc_t op;
         pmix_modex_cbfunc_t modex;
@@ -50,6 +52,13 @@ struct published {
     pmix_info_t info; /* key and value */
 };
 
+struct pset {
+    struct pset *next;
+    char *name;
+    pmix_proc_t *members;
+    size_t count;
+};
+
 struct pmixsrv_job {
     struct pmixsrv *server;
     struct pmixsrv_job *next;
@@ -63,6 +72,7 @@ struct pmixsrv {
     struct pmixsrv_config config;
     char version[32];
     struct pmixsrv_job *jobs;
+    struct pset *psets;
     struct published *published;
     struct request *waiting; /* lookups that wait for somebody to publish */
     size_t next_context;     /* context id of the next group */
@@ -112,6 +122,19 @@ void spawn_request(struct pmixsrv *server, struct request *request);
 
 /* group.c */
 void group_operation(struct pmixsrv *server, struct request *request);
+
+/* pset.c */
+int pset_define(struct pmixsrv_job *job, const struct pmixsrv_pset *facts,
+                struct ct_error *reterr);
+const struct pset *pset_find(const struct pmixsrv *server, const char *name);
+void pset_free(struct pset *pset);
+
+/* control.c; the first runs on libpmix's thread */
+bool control_is_understood(const pmix_info_t *directives, size_t count);
+void control_request(struct pmixsrv *server, struct request *request);
+
+/* log.c */
+void log_request(struct pmixsrv *server, struct request *request);
 
 /* query.c */
 void query_answer(struct pmixsrv *server, struct request *request);

@@ -345,21 +345,6 @@ static pmix_status_t on_query(pmix_proc_t *proc, pmix_query_t *queries,
     return hand_over(request);
 }
 
-/* libpmix cleans up itself, but only for a host that has this upcall. */
-static bool is_cleanup(const pmix_info_t *info)
-{
-    static const char *const keys[] = {
-        PMIX_REGISTER_CLEANUP,  PMIX_REGISTER_CLEANUP_DIR,
-        PMIX_CLEANUP_RECURSIVE, PMIX_CLEANUP_EMPTY,
-        PMIX_CLEANUP_IGNORE,    PMIX_CLEANUP_LEAVE_TOPDIR,
-    };
-
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (strcmp(info->key, keys[i]) == 0)
-            return true;
-    return false;
-}
-
 static pmix_status_t on_job_control(const pmix_proc_t *proc,
                                     const pmix_proc_t targets[],
                                     size_t ntargets,
@@ -367,15 +352,29 @@ static pmix_status_t on_job_control(const pmix_proc_t *proc,
                                     size_t ndirs, pmix_info_cbfunc_t answer,
                                     void *cbdata)
 {
-    (void)proc;
-    (void)targets;
-    (void)ntargets;
-    (void)answer;
-    (void)cbdata;
-    for (size_t i = 0; i < ndirs; i++)
-        if (!is_cleanup(&directives[i]))
-            return PMIX_ERR_NOT_SUPPORTED;
-    return PMIX_OPERATION_SUCCEEDED;
+    struct request *request;
+
+    if (!control_is_understood(directives, ndirs))
+        return PMIX_ERR_NOT_SUPPORTED;
+    request = request_new(control_request, proc, directives, ndirs, cbdata);
+    if (request != NULL) {
+        request->targets = targets;
+        request->ntargets = ntargets;
+        request->answer.info = answer;
+    }
+    return hand_over(request);
+}
+
+static void on_log(const pmix_proc_t *proc, const pmix_info_t data[],
+                   size_t ndata, const pmix_info_t directives[], size_t ndirs,
+                   pmix_op_cbfunc_t answer, void *cbdata)
+{
+    (void)directives;
+    (void)ndirs;
+    if (hand_over_op(request_new(log_request, proc, data, ndata, cbdata),
+                     answer) != PMIX_SUCCESS &&
+        answer != NULL)
+        answer(PMIX_ERR_NOMEM, cbdata);
 }
 
 /*
@@ -403,6 +402,7 @@ pmix_server_module_t *pmixsrv_module(void)
         .register_events = on_register_events,
         .deregister_events = on_deregister_events,
         .query = on_query,
+        .log = on_log,
         .job_control = on_job_control,
         .group = on_group,
     };
