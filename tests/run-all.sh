@@ -23,6 +23,9 @@ sanitized_tests=(0150-open-mpi 0160-pmix 0200-exit-codes 0220-stdio
     0230-environment 0240-binds 0260-bad-images 0300-no-container 0310-mpmd
     0330-silent)
 
+# Debians, beside this machine's, in which ctrun is built and run.
+hosts=(bullseye trixie forky)
+
 top=$(cd "$(dirname "$0")/.." && pwd)
 passed=0
 failed=0
@@ -150,7 +153,8 @@ stage_install()
 stage_images()
 {
     as_root env CTRUN_TEST_CACHE="$CTRUN_TEST_CACHE" \
-        "$work/src/tests/images/build" bullseye bookworm trixie forky
+        "$work/src/tests/images/build" bullseye bookworm trixie forky \
+        "${hosts[@]/%/-host}"
 }
 
 e2e() # BUILD [TEST...]
@@ -167,6 +171,17 @@ e2e() # BUILD [TEST...]
 stage_e2e()
 {
     e2e gcc
+}
+
+# The same with other Debians' compilers and libraries, each in its own root.
+stage_hosts()
+{
+    local host status=0
+    for host in "${hosts[@]}"; do
+        as_root env E2E_REQUIRE_ALL=1 "$work/src/tests/hosts/enter" "$host" \
+            /src/tests/hosts/check || status=1
+    done
+    return $status
 }
 
 stage_sanitizers()
@@ -311,6 +326,7 @@ main()
             stage distcheck
             end_images
             stage e2e
+            stage hosts
         else
             end_images
         fi

@@ -34,7 +34,7 @@ for n in 2 4 16; do
         "--on-failure=continue, $n ranks: told"
 done
 exits 3 "--on-failure=continue without MPI" ctrun -n 3 --on-failure=continue \
-    --no-container sh -c '[ $CTRUN_RANK = 0 ] || exit $((2 + CTRUN_RANK))
+    --no-container sh -c '[ $CTRUN_RANK = 0 ] || exit 3
         sleep 0.3; echo alive'
 is "$(cat "$out")" "alive" "--on-failure=continue without MPI: rank 0 lives"
 is "$(grep -c 'the others go on' "$err")" 2 \
@@ -42,8 +42,12 @@ is "$(grep -c 'the others go on' "$err")" 2 \
 
 exits 7 "PMIx_Abort" ctrun -n 4 "${client[@]}" abort
 like "$(cat "$err")" 'rank 1 on .*\(7\): on purpose' "PMIx_Abort: message"
-exits 134 "a rank dies, others are in a fence" ctrun -n 4 "${client[@]}" die
-like "$(cat "$err")" 'rank 1 on ' "a rank dies: it is named"
+for what in die die-in-group die-in-spawn; do
+    for i in 1 2 3; do
+        exits 134 "a rank dies, $what ($i)" ctrun -n 4 "${client[@]}" $what
+        like "$(cat "$err")" 'rank 1 on ' "a rank dies, $what ($i): it is named"
+    done
+done
 
 # a program that is linked with libpmix alone needs no word
 exits 0 "--pmi is not needed" ctrun -n 2 --no-container "$work/pmixclient" modex

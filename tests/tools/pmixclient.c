@@ -468,6 +468,44 @@ static void die(void)
     pause();
 }
 
+/* Neither end while rank 1 lacks. */
+static void die_in_group(void)
+{
+    pmix_proc_t *procs = calloc(size, sizeof *procs);
+    pmix_info_t *results = NULL;
+    size_t nresults = 0;
+
+    for (uint32_t rank = 0; rank < size; rank++) {
+        procs[rank] = me;
+        procs[rank].rank = rank;
+    }
+    fence(false);
+    if (me.rank == 1)
+        abort();
+    PMIx_Group_construct("whole", procs, size, NULL, 0, &results, &nresults);
+    free(procs);
+    pause();
+}
+
+static void die_in_spawn(void)
+{
+    pmix_app_t app;
+    pmix_nspace_t child;
+    char *argv[] = {(char *)"sleep", (char *)"1000", NULL};
+
+    fence(false);
+    if (me.rank == 1)
+        abort();
+    if (me.rank == 0) {
+        memset(&app, 0, sizeof app);
+        app.cmd = argv[0];
+        app.argv = argv;
+        app.maxprocs = 4;
+        PMIx_Spawn(NULL, 0, &app, 1, child);
+    }
+    pause();
+}
+
 static void on_lost(size_t id, pmix_status_t status, const pmix_proc_t *source,
                     pmix_info_t info[], size_t ninfo, pmix_info_t results[],
                     size_t nresults, pmix_event_notification_cbfunc_fn_t done,
@@ -518,12 +556,24 @@ static const struct {
     const char *name;
     void (*run)(void);
 } table[] = {
-    {"facts", facts},   {"modex", modex},     {"subsets", subsets},
-    {"names", names},   {"groups", groups},   {"connect", connected},
-    {"events", events}, {"queries", queries}, {"psets", psets},
-    {"log", log_texts}, {"signals", signals}, {"spawn", spawn},
-    {"child", child},   {"abort", leave},     {"die", die},
+    {"facts", facts},
+    {"modex", modex},
+    {"subsets", subsets},
+    {"names", names},
+    {"groups", groups},
+    {"connect", connected},
+    {"events", events},
+    {"queries", queries},
+    {"psets", psets},
+    {"log", log_texts},
+    {"signals", signals},
+    {"spawn", spawn},
+    {"child", child},
+    {"abort", leave},
+    {"die", die},
     {"lose", lose},
+    {"die-in-group", die_in_group},
+    {"die-in-spawn", die_in_spawn},
 };
 
 static void run(const char *name)

@@ -21,7 +21,7 @@ struct request {
     enum pmixsrv_state *state; /* of who comes or goes */
     const pmix_info_t *info;
     size_t ninfo;
-    const pmix_proc_t *targets; /* job control */
+    const pmix_proc_t *targets; /* job control, group */
     size_t ntargets;
     union {
         pmix_op_cbfunc_t op;
@@ -39,7 +39,6 @@ struct request {
     char *text;           /* abort: the message, ours */
     char *data;           /* fence: ours */
     size_t ndata;
-    pmix_group_operation_t group_op;
     pmix_query_t *queries;
     size_t nqueries;
 };
@@ -121,7 +120,7 @@ void names_unpublish(struct pmixsrv *server, struct request *request);
 void spawn_request(struct pmixsrv *server, struct request *request);
 
 /* group.c */
-void group_operation(struct pmixsrv *server, struct request *request);
+void group_construct(struct pmixsrv *server, struct request *request);
 
 /* pset.c */
 int pset_define(struct pmixsrv_job *job, const struct pmixsrv_pset *facts,

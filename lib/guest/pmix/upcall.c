@@ -296,14 +296,15 @@ static pmix_status_t on_group(pmix_group_operation_t op, char *name,
                               const pmix_info_t directives[], size_t ndirs,
                               pmix_info_cbfunc_t answer, void *cbdata)
 {
-    struct request *request =
-        request_new(group_operation, NULL, directives, ndirs, cbdata);
+    struct request *request;
 
     (void)name;
-    (void)procs;
-    (void)nprocs;
+    if (op != PMIX_GROUP_CONSTRUCT)
+        return PMIX_OPERATION_SUCCEEDED; /* 5.0 answers it, whatever we do */
+    request = request_new(group_construct, NULL, directives, ndirs, cbdata);
     if (request != NULL) {
-        request->group_op = op;
+        request->targets = procs;
+        request->ntargets = nprocs;
         request->answer.info = answer;
     }
     return hand_over(request);

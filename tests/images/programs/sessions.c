@@ -24,7 +24,8 @@ static void print_names(MPI_Session session)
     }
     qsort(names, (size_t)count, sizeof names[0], compare);
     for (int i = 0; i < count; i++)
-        printf("%s\n", names[i]);
+        if (strncmp(names[i], "mpix:", 5) != 0) /* Open MPI's own */
+            printf("%s\n", names[i]);
 }
 
 static void use(MPI_Session session, const char *name)
