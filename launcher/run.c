@@ -23,6 +23,8 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 
+extern char **environ;
+
 struct run {
     const struct options *options;
     const struct job_spec *spec;
@@ -359,7 +361,7 @@ static unsigned universe(unsigned size)
 static int make_agent(struct run *run, const struct rank_common *common,
                       struct ct_error *reterr)
 {
-    const struct agent_config config = {
+    struct agent_config config = {
         .base = run->base,
         .plans = run->spec->plans,
         .plan_count = run->spec->plan_count,
@@ -383,6 +385,7 @@ static int make_agent(struct run *run, const struct rank_common *common,
         .ctx = run,
     };
 
+    host_task_find(environ, &config.outer);
     run->agent = agent_create(&config, reterr);
     return run->agent != NULL ? 0 : -1;
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "container/plan.h"
 #include "container/rank.h"
+#include "host/task.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -101,6 +102,7 @@ struct agent_config {
     unsigned universe_size; /* MPI_UNIVERSE_SIZE; at least the ranks' number */
     enum agent_pmi pmi;
     bool pmi_required; /* a rank that ends without a word of PMI has failed */
+    struct host_task outer; /* of a launcher that started us; size 0: none */
     bool continues; /* ranks may go on when one has failed: tell them of it */
     double kill_grace; /* seconds from SIGTERM to SIGKILL */
     struct rank_common common;

@@ -165,6 +165,28 @@ static int check_family(const struct job *job, const struct app *app,
                    own == FAMILY_PMIX ? "PMI-1 or PMI-2" : "PMIx");
 }
 
+/*
+ * One rank, of which another launcher has started several: they are meant to be
+ * one job, and would be as many.
+ */
+static int check_outer(const struct job *job, struct ct_error *reterr)
+{
+    const struct agent_config *config = &job->agent->config;
+    const struct host_task *outer = &config->outer;
+
+    if (outer->size < 2 || job->size > 1 || job->number > 0 ||
+        job->family == FAMILY_NONE ||
+        !(job->apps[0].mpi.linked || config->pmi_required))
+        return 0;
+    return ct_fail(reterr, ENOTSUP,
+                   "%s has started this as one of %u tasks, and '%s' would be "
+                   "%u worlds of one rank: joining another launcher's job is "
+                   "not possible yet; let one ctrun start all, with -n %u "
+                   "(--pmi=none starts it alone)",
+                   outer->launcher, outer->size, job->apps[0].name, outer->size,
+                   outer->size);
+}
+
 static unsigned *app_numbers(const struct job *job)
 {
     unsigned *appnum = calloc(job->size, sizeof *appnum);
@@ -225,6 +247,8 @@ int job_open(struct job *job, struct ct_error *reterr)
     for (unsigned i = 0; i < job->app_count; i++)
         if (check_family(job, &job->apps[i], reterr) < 0)
             return -1;
+    if (check_outer(job, reterr) < 0)
+        return -1;
     if (appnum == NULL)
         return ct_fail_nomem(reterr);
     if (job->family == FAMILY_PMI && open_pmi(job, appnum, reterr) < 0)

@@ -40,6 +40,29 @@ like "$(cat "$err")" 'rank 1' "one of two is silent: rank 1"
 exits 125 "two worlds of one" ctrun -n 2 --pmi "$sif" \
     env -u PMI_FD -u PMI_RANK -u PMI_SIZE /opt/ctrun/hello
 
+# --- started as one of several by somebody else
+if command -v mpiexec.hydra > /dev/null; then
+    exits 125 "two under Hydra" mpiexec.hydra -n 2 "$CTRUN" "$sif" \
+        /opt/ctrun/hello
+    like "$(cat "$err")" 'one of 2 tasks.*worlds of one rank.* -n 2' \
+        "two under Hydra: told"
+    is "$(cat "$out")" "" "two under Hydra: nothing has run"
+    exits 0 "two without MPI under Hydra" mpiexec.hydra -n 2 "$CTRUN" "$sif" \
+        echo alone
+    exits 0 "two worlds under Hydra, as asked for" mpiexec.hydra -n 2 \
+        "$CTRUN" --pmi=none "$sif" /opt/ctrun/hello &&
+        is "$(cat "$out")" $'hello 0 1\nhello 0 1' \
+            "two worlds under Hydra, as asked for: worlds"
+else
+    skip "two under Hydra" "no mpiexec.hydra"
+fi
+environment=(OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=3)
+exits 125 "three under mpirun" ctrun --pmi "$sif" sh -c /opt/ctrun/hello
+like "$(cat "$err")" 'Open MPI has started this as one of 3 tasks' \
+    "three under mpirun: told"
+hello 2 "a job of its own under mpirun" ctrun -n 2 "$sif" /opt/ctrun/hello
+environment=()
+
 # --- a rank that breaks the protocol
 exits 125 "nonsense" ctrun -n 2 "$sif" bash -c '
     [ $CTRUN_RANK = 1 ] || exec sleep 1000

@@ -1,0 +1,51 @@
+#include "host/task.h"
+
+#include "base/span.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+
+/* The innermost first: mpirun in a Slurm job has started us by Slurm. */
+static const struct row {
+    const char *launcher;
+    const char *rank, *size;
+} rows[] = {
+    {"ctrun", "CTRUN_RANK", "CTRUN_SIZE"},
+    {"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+    {"MVAPICH2", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"},
+    {"a launcher with PMI", "PMI_RANK", "PMI_SIZE"},
+    {"Flux", "FLUX_TASK_RANK", "FLUX_JOB_SIZE"},
+    /* not SLURM_NTASKS: a batch script is one task, whatever it may start */
+    {"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"},
+};
+
+static bool find_number(char *const *env, const char *name, unsigned *ret)
+{
+    size_t len = strlen(name);
+    long number;
+
+    for (; *env != NULL; env++)
+        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=' &&
+            ct_span_number(ct_span_str(*env + len + 1), 0, INT_MAX, &number) ==
+                0) {
+            *ret = (unsigned)number;
+            return true;
+        }
+    return false;
+}
+
+bool host_task_find(char *const *env, struct host_task *ret)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct host_task task = {.launcher = rows[i].launcher};
+
+        if (find_number(env, rows[i].rank, &task.rank) &&
+            find_number(env, rows[i].size, &task.size) && task.size > 1 &&
+            task.rank < task.size) {
+            *ret = task;
+            return true;
+        }
+    }
+    return false;
+}
