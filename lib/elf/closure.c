@@ -93,7 +93,7 @@ static int open_in_root(int rootfd, const char *path)
     long fd = -1;
 
     for (int i = 0; i < AGAIN_MAX; i++) {
-        fd = syscall(SYS_openat2, rootfd, path, &how, sizeof how);
+        fd = syscall(__NR_openat2, rootfd, path, &how, sizeof how);
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
             break;
     }
