@@ -49,6 +49,25 @@ static int choose_components(const struct pmixsrv *server)
     return setenv("PMIX_MCA_psec", "native", 0);
 }
 
+/*
+ * libpmix reads the machine's topology, and with it hwloc asks every PCI device
+ * and opens the libraries of GPUs, which takes from 15 ms to seconds. Nobody
+ * here wants to know of devices.
+ */
+static const char no_devices[] =
+    "-pci,-opencl,-cuda,-nvml,-rsmi,-levelzero,-gl";
+
+static pmix_status_t init_library(pmix_info_t *info, size_t count)
+{
+    bool ours = getenv("HWLOC_COMPONENTS") == NULL &&
+                setenv("HWLOC_COMPONENTS", no_devices, 1) == 0;
+    pmix_status_t rc = PMIx_server_init(pmixsrv_module(), info, count);
+
+    if (ours)
+        unsetenv("HWLOC_COMPONENTS");
+    return rc;
+}
+
 static int start_library(struct pmixsrv *server, struct ct_error *reterr)
 {
     pmix_info_t info[2];
@@ -63,7 +82,7 @@ static int start_library(struct pmixsrv *server, struct ct_error *reterr)
     PMIX_INFO_LOAD(&info[1], PMIX_SYSTEM_TMPDIR, server->config.tmpdir,
                    PMIX_STRING);
     pmixsrv_accept_upcalls(server);
-    rc = PMIx_server_init(pmixsrv_module(), info, 2);
+    rc = init_library(info, 2);
     PMIX_INFO_DESTRUCT(&info[0]);
     PMIX_INFO_DESTRUCT(&info[1]);
     if (rc != PMIX_SUCCESS)
