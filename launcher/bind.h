@@ -1,6 +1,6 @@
 /*
- * Where ranks may run: CPU sets from hwloc. The only user of <hwloc.h>; the
- * topology is read only when one of these is called.
+ * Where ranks may run: CPU sets from hwloc. The topology is read only when one
+ * of these is called.
  */
 #ifndef CT_LAUNCHER_BIND_H
 #define CT_LAUNCHER_BIND_H

@@ -243,7 +243,9 @@ static void on_prepared(struct agent *agent, struct zygote_event *ev)
     note_mpi(agent, app);
     if (--job->unprepared > 0)
         return;
-    if (job->number > 0)
+    if (agent->ending) /* its server may have been stopped */
+        spawn_failed(job, NULL);
+    else if (job->number > 0)
         spawn_open(job);
     else if (job_open(job, &err) < 0)
         agent_fail(agent, AGENT_BROKEN, 0, "%s", err.text);

@@ -221,8 +221,9 @@ void spawn_failed(struct job *job, const char *reason)
     if (job->request == NULL)
         return;
     job->ready = true; /* it has no ranks to start */
-    agent_note(job->agent, 0, "MPI_Comm_spawn of %s: %s", job->apps[0].name,
-               reason);
+    if (reason != NULL)
+        agent_note(job->agent, 0, "MPI_Comm_spawn of %s: %s", job->apps[0].name,
+                   reason);
     job->started = job->size;
     answer(job, false);
 }

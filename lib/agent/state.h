@@ -162,6 +162,7 @@ struct spawn *spawn_new(struct proc *by, unsigned count);
 /* 0: spawn is the agent's; -1: it has been freed, and is not answered. */
 int spawn_begin(struct agent *agent, struct spawn *spawn);
 void spawn_open(struct job *job);
+/* reason NULL: nobody needs to know. Does nothing for a job not spawned. */
 void spawn_failed(struct job *job, const char *reason);
 
 #endif

@@ -21,6 +21,14 @@ done
 exits 0 "all in one job, root" -u root ctrun -n 4 --pset first=0 \
     "${client[@]}" "${whats[@]}"
 
+for n in 2 4 16; do
+    exits 0 "groups by invitation, $n ranks" ctrun -n $n "${client[@]}" invite &&
+        is "$(cat "$out")" "invite ok" \
+            "groups by invitation, $n ranks: result"
+done
+exits 0 "bound ranks" ctrun -n 4 --bind-to core --oversubscribe \
+    "${client[@]}" bound &&
+    is "$(cat "$out")" "bound ok" "bound ranks: result"
 exits 0 "PMIx_Log" ctrun -n 4 --label "${client[@]}" log
 is "$(sort "$out")" $'0: log ok\n0: logged text' "PMIx_Log: standard output"
 is "$(cat "$err")" "0: logged error" "PMIx_Log: standard error"

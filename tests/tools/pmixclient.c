@@ -98,6 +98,19 @@ static void facts(void)
     CHECK(access(value->data.string, W_OK) == 0);
 }
 
+/* With --bind-to core. */
+static void bound(void)
+{
+    pmix_value_t *value;
+
+    for (uint32_t rank = 0; rank < size; rank++) {
+        CHECK((value = get(rank, PMIX_CPUSET)) != NULL);
+        CHECK(strncmp(value->data.string, "hwloc:", 6) == 0);
+        CHECK((value = get(rank, PMIX_LOCALITY_STRING)) != NULL);
+        CHECK(strstr(value->data.string, "CR") != NULL);
+    }
+}
+
 static void exchange(bool collect, const char *prefix)
 {
     char key[64], text[64];
@@ -319,6 +332,70 @@ static const pmix_value_t *ask(const char *key, const char *name,
         if (strcmp(results[i].key, key) == 0)
             return &results[i].value;
     return NULL;
+}
+
+/* ---- a group by invitation ---- */
+
+static int invited, joined;
+
+static void on_joined(pmix_status_t status, pmix_info_t info[], size_t ninfo,
+                      void *ctx, pmix_release_cbfunc_t release,
+                      void *release_ctx)
+{
+    (void)info;
+    (void)ninfo;
+    (void)ctx;
+    CHECK(status == PMIX_SUCCESS);
+    pthread_mutex_lock(&lock);
+    joined++;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+    if (release != NULL)
+        release(release_ctx);
+}
+
+static void on_invited(size_t id, pmix_status_t status,
+                       const pmix_proc_t *source, pmix_info_t info[],
+                       size_t ninfo, pmix_info_t results[], size_t nresults,
+                       pmix_event_notification_cbfunc_fn_t done, void *ctx)
+{
+    (void)id;
+    (void)status;
+    (void)results;
+    (void)nresults;
+    for (size_t i = 0; i < ninfo; i++)
+        if (strcmp(info[i].key, PMIX_GROUP_ID) == 0)
+            invited += strcmp(info[i].value.data.string, "guests") == 0;
+    CHECK(invited == 1);
+    CHECK(PMIx_Group_join_nb("guests", source, PMIX_GROUP_ACCEPT, NULL, 0,
+                             on_joined, NULL) == PMIX_SUCCESS);
+    done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, ctx);
+}
+
+static void invite(void)
+{
+    pmix_status_t code = PMIX_GROUP_INVITED;
+    pmix_proc_t *procs = calloc(size, sizeof *procs);
+    pmix_info_t *results = NULL;
+    size_t nresults = 0;
+
+    for (uint32_t rank = 0; rank < size; rank++) {
+        procs[rank] = me;
+        procs[rank].rank = rank;
+    }
+    if (me.rank != 0) {
+        PMIx_Register_event_handler(&code, 1, NULL, 0, on_invited,
+                                    on_registered, NULL);
+        wait_for(&registered);
+    }
+    fence(false);
+    if (me.rank == 0)
+        CHECK(PMIx_Group_invite("guests", procs, size, NULL, 0, &results,
+                                &nresults) == PMIX_SUCCESS);
+    else
+        wait_for(&joined);
+    fence(false);
+    free(procs);
 }
 
 static void queries(void)
@@ -571,6 +648,8 @@ static const struct {
     {"child", child},
     {"abort", leave},
     {"die", die},
+    {"bound", bound},
+    {"invite", invite},
     {"lose", lose},
     {"die-in-group", die_in_group},
     {"die-in-spawn", die_in_spawn},

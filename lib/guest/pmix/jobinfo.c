@@ -96,6 +96,8 @@ static void add_rank_data(struct infolist *ret, const struct pmixsrv_job *job,
     infolist_u32(&items, PMIX_NODEID, 0);
     infolist_string(&items, PMIX_HOSTNAME, facts->host);
     infolist_u32(&items, PMIX_REINCARNATION, 0);
+    if (facts->cpus != NULL)
+        locality_add(&items, facts->cpus[rank], facts->cpus_size);
     if (job->server->config.tmpdir_is_shared) {
         pmixsrv_directory(job, (int)rank, procdir);
         infolist_string(&items, PMIX_PROCDIR, procdir);

@@ -279,8 +279,13 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
                                        const struct pmixsrv_facts *facts,
                                        struct ct_error *reterr)
 {
-    struct pmixsrv_job *job = calloc(1, sizeof *job);
+    struct pmixsrv_job *job;
 
+    if (server->stopped) { /* its thread would never answer */
+        ct_fail(reterr, ECANCELED, "the PMIx server has been stopped");
+        return NULL;
+    }
+    job = calloc(1, sizeof *job);
     if (job != NULL)
         job->states = calloc(facts->size, sizeof *job->states);
     if (job == NULL || job->states == NULL) {

@@ -1,0 +1,58 @@
+/*
+ * Which CPUs a bound rank has, and what of the machine these are part of, as
+ * libpmix writes it: MPIs tell by it which ranks share a cache or a socket.
+ */
+#include "guest/pmix/state.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#ifdef HAVE_HWLOC
+#include <hwloc.h>
+
+static hwloc_bitmap_t bitmap_of(const cpu_set_t *cpus, size_t size)
+{
+    hwloc_bitmap_t bitmap = hwloc_bitmap_alloc();
+
+    for (unsigned cpu = 0; bitmap != NULL && cpu < size * 8; cpu++)
+        if (CPU_ISSET_S(cpu, size, cpus))
+            hwloc_bitmap_set(bitmap, cpu);
+    return bitmap;
+}
+
+static void add_string(struct infolist *ret, const char *key,
+                       pmix_status_t (*generate)(const pmix_cpuset_t *cpuset,
+                                                 char **text),
+                       const pmix_cpuset_t *cpuset)
+{
+    char *text = NULL;
+
+    if (generate(cpuset, &text) == PMIX_SUCCESS && text != NULL)
+        infolist_string(ret, key, text);
+    free(text);
+}
+
+void locality_add(struct infolist *ret, const void *cpus, size_t size)
+{
+    char source[] = "hwloc";
+    hwloc_bitmap_t bitmap = bitmap_of(cpus, size);
+    const pmix_cpuset_t cpuset = {.source = source, .bitmap = bitmap};
+
+    if (bitmap == NULL) {
+        ret->failed = true;
+        return;
+    }
+    add_string(ret, PMIX_CPUSET, PMIx_server_generate_cpuset_string, &cpuset);
+    add_string(ret, PMIX_LOCALITY_STRING, PMIx_server_generate_locality_string,
+               &cpuset);
+    hwloc_bitmap_free(bitmap);
+}
+#else
+/* Nor are ranks bound then. */
+void locality_add(struct infolist *ret, const void *cpus, size_t size)
+{
+    (void)ret;
+    (void)cpus;
+    (void)size;
+}
+#endif
