@@ -200,17 +200,29 @@ static int set_on_failure(struct parser *p, const struct option_row *row,
     return 0;
 }
 
-/* Names stand in lists with commas, and those of MPI's own begin with mpi:. */
+static bool has_pset(const struct options *options, const char *name,
+                     size_t len)
+{
+    for (size_t i = 0; i < options->psets.count; i++)
+        if (strncmp(options->psets.items[i], name, len + 1) == 0)
+            return true;
+    return false;
+}
+
+/* Names stand in lists with commas; those of MPI and of our own are taken. */
 static int set_pset(struct parser *p, const struct option_row *row,
                     const char *value)
 {
     size_t len = strcspn(value, "=");
 
     if (len == 0 || memchr(value, ',', len) != NULL || value[len] != '=' ||
-        strncmp(value, "mpi:", 4) == 0 ||
+        strncmp(value, "mpi:", 4) == 0 || strncmp(value, "ctrun:", 6) == 0 ||
         ranklist_count(ct_span_str(value + len + 1), RANKS_MAX) < 0)
         return takes(p, "NAME=RANKS, such as left=0-3,8", value);
     (void)row;
+    if (has_pset(p->options, value, len))
+        return ct_fail(p->err, EINVAL, "%s %s: this name is taken already",
+                       p->name, value);
     if (strv_add(&p->options->psets, value) < 0)
         return ct_fail_nomem(p->err);
     return 0;

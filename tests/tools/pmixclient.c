@@ -458,8 +458,8 @@ static void on_signal(int signal)
     signalled = signal;
 }
 
-static void control(pmix_rank_t rank, const char *key, const void *value,
-                    pmix_data_type_t type)
+static pmix_status_t control(pmix_rank_t rank, const char *key,
+                             const void *value, pmix_data_type_t type)
 {
     pmix_proc_t target = me;
     pmix_info_t info, *results = NULL;
@@ -468,8 +468,7 @@ static void control(pmix_rank_t rank, const char *key, const void *value,
     target.rank = rank;
     memset(&info, 0, sizeof info);
     PMIX_INFO_LOAD(&info, key, value, type);
-    CHECK(PMIx_Job_control(&target, 1, &info, 1, &results, &nresults) ==
-          PMIX_SUCCESS);
+    return PMIx_Job_control(&target, 1, &info, 1, &results, &nresults);
 }
 
 static void signals(void)
@@ -478,8 +477,12 @@ static void signals(void)
 
     signal(SIGUSR1, on_signal);
     fence(false);
-    if (me.rank == 0)
-        control(size - 1, PMIX_JOB_CTRL_SIGNAL, &number, PMIX_INT);
+    if (me.rank == 0) {
+        CHECK(control(size, PMIX_JOB_CTRL_SIGNAL, &number, PMIX_INT) ==
+              PMIX_ERR_NOT_FOUND);
+        CHECK(control(size - 1, PMIX_JOB_CTRL_SIGNAL, &number, PMIX_INT) ==
+              PMIX_SUCCESS);
+    }
     while (me.rank == size - 1 && !signalled)
         usleep(1000);
     fence(false);
@@ -616,7 +619,7 @@ static void lose(void)
     wait_for(&registered);
     fence(false);
     if (me.rank == 0)
-        control(1, PMIX_JOB_CTRL_KILL, &yes, PMIX_BOOL);
+        CHECK(control(1, PMIX_JOB_CTRL_KILL, &yes, PMIX_BOOL) == PMIX_SUCCESS);
     if (me.rank == 1)
         pause();
     wait_for(&lost);

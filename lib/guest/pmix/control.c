@@ -62,39 +62,48 @@ bool control_is_understood(const pmix_info_t *directives, size_t count)
     return true;
 }
 
-static void signal_target(struct pmixsrv *server, const pmix_proc_t *target,
-                          int signal)
+static pmix_status_t signal_target(struct pmixsrv *server,
+                                   const pmix_proc_t *target, int signal)
 {
     struct pmixsrv_job *job = pmixsrv_find_job(server, target->nspace);
+    bool whole = target->rank == PMIX_RANK_WILDCARD;
 
-    for (unsigned rank = 0; job != NULL && rank < job->size; rank++)
-        if (target->rank == rank || target->rank == PMIX_RANK_WILDCARD)
+    if (job == NULL || (!whole && target->rank >= job->size))
+        return PMIX_ERR_NOT_FOUND;
+    for (unsigned rank = 0; rank < job->size; rank++)
+        if (whole || target->rank == rank)
             server->config.callbacks.signal(server->config.ctx, job, rank,
                                             signal);
+    return PMIX_SUCCESS;
 }
 
 /* Without targets the whole job of who asks is meant. */
-static void signal_targets(struct pmixsrv *server,
-                           const struct request *request, int signal)
+static pmix_status_t signal_targets(struct pmixsrv *server,
+                                    const struct request *request, int signal)
 {
     pmix_proc_t all = request->proc;
+    pmix_status_t rc = PMIX_SUCCESS;
 
     all.rank = PMIX_RANK_WILDCARD;
     if (request->ntargets == 0)
-        signal_target(server, &all, signal);
+        return signal_target(server, &all, signal);
     for (size_t i = 0; i < request->ntargets; i++)
-        signal_target(server, &request->targets[i], signal);
+        if (signal_target(server, &request->targets[i], signal) != PMIX_SUCCESS)
+            rc = PMIX_ERR_NOT_FOUND;
+    return rc;
 }
 
 void control_request(struct pmixsrv *server, struct request *request)
 {
     struct infolist nothing = {0};
+    pmix_status_t rc = PMIX_SUCCESS;
 
     for (size_t i = 0; i < request->ninfo; i++) {
         int signal = signal_of(&request->info[i]);
 
-        if (signal > 0)
-            signal_targets(server, request, signal);
+        if (signal > 0 &&
+            signal_targets(server, request, signal) != PMIX_SUCCESS)
+            rc = PMIX_ERR_NOT_FOUND;
     }
-    request_answer_info(request, PMIX_SUCCESS, &nothing);
+    request_answer_info(request, rc, &nothing);
 }
