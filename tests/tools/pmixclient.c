@@ -94,6 +94,8 @@ static void facts(void)
         CHECK((value = get(rank, PMIX_APPNUM)) != NULL);
         CHECK(value->data.uint32 == 0);
     }
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_HWLOC_XML_V2)) != NULL);
+    CHECK(strstr(value->data.string, "<topology") != NULL);
     CHECK((value = get(me.rank, PMIX_PROCDIR)) != NULL);
     CHECK(access(value->data.string, W_OK) == 0);
 }

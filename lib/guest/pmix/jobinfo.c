@@ -155,6 +155,7 @@ static int collect(struct infolist *ret, const struct pmixsrv_job *job,
     add_apps(ret, facts);
     add_ranks(ret, job, facts);
     add_directories(ret, job);
+    topology_add(ret);
     add_parent(ret, facts->spawn);
     return ret->failed ? ct_fail_nomem(reterr) : 0;
 }

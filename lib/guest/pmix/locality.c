@@ -1,6 +1,7 @@
 /*
- * Which CPUs a bound rank has, and what of the machine these are part of, as
- * libpmix writes it: MPIs tell by it which ranks share a cache or a socket.
+ * The machine, so that not every rank has to look at it; and which CPUs a bound
+ * rank has, and what of the machine these are part of, as libpmix writes it:
+ * MPIs tell by it which ranks share a cache or a socket.
  */
 #include "guest/pmix/state.h"
 
@@ -9,6 +10,24 @@
 
 #ifdef HAVE_HWLOC
 #include <hwloc.h>
+
+/*
+ * As XML of hwloc 2, which every hwloc of guests can read; libpmix would share
+ * memory, of a layout that only the same hwloc knows.
+ */
+void topology_add(struct infolist *ret)
+{
+    pmix_topology_t machine = {0}; /* libpmix's own: not to be freed */
+    char *xml = NULL;
+    int len;
+
+    if (PMIx_Load_topology(&machine) != PMIX_SUCCESS ||
+        machine.topology == NULL ||
+        hwloc_topology_export_xmlbuffer(machine.topology, &xml, &len, 0) < 0)
+        return; /* then each rank looks for itself */
+    infolist_string(ret, PMIX_HWLOC_XML_V2, xml);
+    hwloc_free_xmlbuffer(machine.topology, xml);
+}
 
 static hwloc_bitmap_t bitmap_of(const cpu_set_t *cpus, size_t size)
 {
@@ -48,6 +67,11 @@ void locality_add(struct infolist *ret, const void *cpus, size_t size)
     hwloc_bitmap_free(bitmap);
 }
 #else
+void topology_add(struct infolist *ret)
+{
+    (void)ret;
+}
+
 /* Nor are ranks bound then. */
 void locality_add(struct infolist *ret, const void *cpus, size_t size)
 {

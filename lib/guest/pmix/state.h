@@ -122,7 +122,9 @@ void spawn_request(struct pmixsrv *server, struct request *request);
 /* group.c */
 void group_construct(struct pmixsrv *server, struct request *request);
 
-/* locality.c: cpus is a cpu_set_t of that size */
+/* locality.c */
+void topology_add(struct infolist *ret);
+/* cpus is a cpu_set_t of that size */
 void locality_add(struct infolist *ret, const void *cpus, size_t size);
 
 /* pset.c */
