@@ -274,8 +274,11 @@ void pmix_drain(struct agent *agent)
         pmixsrv_dispatch(agent->pmix);
 }
 
+/* Nothing is read from its descriptor any more: it could stay ready. */
 void pmix_stop(struct agent *agent)
 {
+    if (agent->pmix_in != NULL)
+        event_del(agent->pmix_in);
     if (agent->pmix != NULL)
         pmixsrv_stop(agent->pmix);
 }

@@ -10,8 +10,8 @@
     bail_out "the PMIx client cannot be built"
 client=(--no-container --pmi=pmix "$work/pmixclient")
 
-whats=(facts modex subsets names groups connect events queries psets signals
-    spawn)
+whats=(facts modex subsets names timeouts groups connect events queries psets
+    signals spawn)
 for what in "${whats[@]}"; do
     for n in 1 4 16; do
         exits 0 "$what, $n ranks" ctrun -n $n --pset first=0 "${client[@]}" \

@@ -216,6 +216,22 @@ static void names(void)
     CHECK(lookup("name", false, "") == PMIX_ERR_NOT_FOUND);
 }
 
+/* A second is enough to wait for what nobody publishes. */
+static void timeouts(void)
+{
+    int all = 0, seconds = 1;
+    pmix_info_t info[2];
+    pmix_pdata_t data;
+
+    memset(info, 0, sizeof info);
+    memset(&data, 0, sizeof data);
+    snprintf(data.key, sizeof data.key, "nobody's");
+    PMIX_INFO_LOAD(&info[0], PMIX_WAIT, &all, PMIX_INT);
+    PMIX_INFO_LOAD(&info[1], PMIX_TIMEOUT, &seconds, PMIX_INT);
+    CHECK(PMIx_Lookup(&data, 1, info, 2) == PMIX_ERR_TIMEOUT);
+    fence(false);
+}
+
 static void groups(void)
 {
     pmix_proc_t *procs = calloc(size, sizeof *procs);
@@ -654,6 +670,7 @@ static const struct {
     {"abort", leave},
     {"die", die},
     {"bound", bound},
+    {"timeouts", timeouts},
     {"invite", invite},
     {"lose", lose},
     {"die-in-group", die_in_group},

@@ -1,17 +1,21 @@
 /*
  * Published names. A lookup with PMIX_WAIT that does not find all of its keys
- * waits; each publish looks through those that wait.
+ * waits; each publish looks through those that wait, and so does the timer when
+ * the first of them has waited for as long as it wanted (PMIX_TIMEOUT).
  */
 #include "guest/pmix/state.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
 
 /* What a request says about itself, among its keys and values. */
 struct directives {
     pmix_data_range_t range;
     pmix_persistence_t persistence;
     bool wait;
+    int timeout; /* seconds; 0: for ever */
 };
 
 static bool take_directive(struct directives *ret, const pmix_info_t *info)
@@ -22,11 +26,13 @@ static bool take_directive(struct directives *ret, const pmix_info_t *info)
         ret->persistence = info->value.data.persist;
     else if (strcmp(info->key, PMIX_WAIT) == 0)
         ret->wait = true;
+    else if (strcmp(info->key, PMIX_TIMEOUT) == 0)
+        ret->timeout =
+            info->value.type == PMIX_INT ? info->value.data.integer : 0;
     else
-        /* who asks is known already, and time is watched by the client */
+        /* who asks is known already */
         return strcmp(info->key, PMIX_USERID) == 0 ||
-               strcmp(info->key, PMIX_GRPID) == 0 ||
-               strcmp(info->key, PMIX_TIMEOUT) == 0;
+               strcmp(info->key, PMIX_GRPID) == 0;
     return true;
 }
 
@@ -147,18 +153,68 @@ static bool answer_lookup(struct pmixsrv *server, struct request *request)
     return true;
 }
 
-void names_lookup(struct pmixsrv *server, struct request *request)
+static int64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t deadline_of(const struct request *request)
+{
+    int timeout = read_directives(request).timeout;
+
+    return timeout > 0 ? now() + (int64_t)timeout * 1000000000 : 0;
+}
+
+/* At the first deadline, or never. */
+static void set_timer(const struct pmixsrv *server)
+{
+    int64_t first = 0;
+
+    for (const struct request *r = server->waiting; r != NULL; r = r->next)
+        if (r->deadline != 0 && (first == 0 || r->deadline < first))
+            first = r->deadline;
+    timerfd_settime(
+        server->timer, TFD_TIMER_ABSTIME,
+        &(struct itimerspec){.it_value = {.tv_sec = first / 1000000000,
+                                          .tv_nsec = first % 1000000000}},
+        NULL);
+}
+
+static void wait_for_publish(struct pmixsrv *server, struct request *request)
 {
     struct request **end = &server->waiting;
 
-    if (answer_lookup(server, request))
-        return;
     while (*end != NULL)
         end = &(*end)->next;
     *end = request;
 }
 
-static void wake_lookups(struct pmixsrv *server)
+void names_lookup(struct pmixsrv *server, struct request *request)
+{
+    if (answer_lookup(server, request))
+        return;
+    request->deadline = deadline_of(request);
+    wait_for_publish(server, request);
+    set_timer(server);
+}
+
+static bool answer_late(struct pmixsrv *server, struct request *request)
+{
+    (void)server;
+    if (request->deadline == 0 || request->deadline > now())
+        return false;
+    request->answer.lookup(PMIX_ERR_TIMEOUT, NULL, 0, request->cbdata);
+    request_free(request);
+    return true;
+}
+
+/* answer() is tried on each that waits. */
+static void try_waiting(struct pmixsrv *server,
+                        bool (*answer)(struct pmixsrv *server,
+                                       struct request *request))
 {
     struct request *waiting = server->waiting, *next;
 
@@ -166,8 +222,16 @@ static void wake_lookups(struct pmixsrv *server)
     for (; waiting != NULL; waiting = next) {
         next = waiting->next;
         waiting->next = NULL;
-        names_lookup(server, waiting);
+        if (!answer(server, waiting))
+            wait_for_publish(server, waiting);
     }
+    set_timer(server);
+}
+
+void names_expire(struct pmixsrv *server)
+{
+    if (server->waiting != NULL)
+        try_waiting(server, answer_late);
 }
 
 /* ---- publish ---- */
@@ -204,7 +268,8 @@ void names_publish(struct pmixsrv *server, struct request *request)
             status =
                 publish_one(server, request, &directives, &request->info[i]);
     request_answer_op(request, status);
-    wake_lookups(server);
+    if (server->waiting != NULL)
+        try_waiting(server, answer_lookup);
 }
 
 static bool is_owner(const struct published *item, const pmix_proc_t *proc)

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,6 +104,24 @@ static void read_version(struct pmixsrv *server)
              (int)strcspn(text, " ,"), text);
 }
 
+static int watch(const struct pmixsrv *server, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    return epoll_ctl(server->ready, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int open_descriptors(struct pmixsrv *server, struct ct_error *reterr)
+{
+    server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    server->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    server->ready = epoll_create1(EPOLL_CLOEXEC);
+    if (server->wake < 0 || server->timer < 0 || server->ready < 0 ||
+        watch(server, server->wake) < 0 || watch(server, server->timer) < 0)
+        return ct_fail_errno(reterr, "descriptors of the PMIx server");
+    return 0;
+}
+
 struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
                                struct ct_error *reterr)
 {
@@ -116,10 +136,9 @@ struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
     server->next_context = 1;
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->holds, NULL);
-    server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (server->wake < 0)
-        ct_fail_errno(reterr, "eventfd");
-    if (server->wake < 0 || start_library(server, reterr) < 0) {
+    server->wake = server->timer = server->ready = -1;
+    if (open_descriptors(server, reterr) < 0 ||
+        start_library(server, reterr) < 0) {
         pmixsrv_destroy(server);
         return NULL;
     }
@@ -218,6 +237,8 @@ void pmixsrv_destroy(struct pmixsrv *server)
     }
     pmixsrv_accept_upcalls(NULL);
     ct_close(&server->wake);
+    ct_close(&server->timer);
+    ct_close(&server->ready);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->holds);
     free(server);
@@ -232,7 +253,7 @@ const char *pmixsrv_version(const struct pmixsrv *server)
 
 int pmixsrv_fd(const struct pmixsrv *server)
 {
-    return server->wake;
+    return server->ready;
 }
 
 void pmixsrv_dispatch(struct pmixsrv *server)
@@ -244,6 +265,7 @@ void pmixsrv_dispatch(struct pmixsrv *server)
         return;
     if (read(server->wake, &count, sizeof count) < 0 && errno != EAGAIN)
         return;
+    names_expire(server); /* which sets the timer anew */
     pthread_mutex_lock(&server->lock);
     request = server->first;
     server->first = NULL;

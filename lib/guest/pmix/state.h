@@ -32,7 +32,8 @@ struct request {
     } answer;
     void *cbdata;
 
-    char **keys; /* lookup, unpublish */
+    char **keys;      /* lookup, unpublish */
+    int64_t deadline; /* of a lookup that waits, CLOCK_MONOTONIC in ns, or 0 */
     const pmix_app_t *apps;
     size_t napps;
     pmix_status_t status; /* abort */
@@ -81,7 +82,9 @@ struct pmixsrv {
     /* From libpmix's thread. */
     pthread_mutex_t lock;
     struct request *first, **last;
-    int wake; /* eventfd */
+    int wake;  /* eventfd: there are requests */
+    int timer; /* timerfd: a lookup has waited long enough */
+    int ready; /* epoll: either of them */
     bool held;
     pthread_cond_t holds; /* held has become true */
 };
@@ -114,6 +117,8 @@ void request_answer_info(struct request *request, pmix_status_t status,
 /* names.c */
 void names_publish(struct pmixsrv *server, struct request *request);
 void names_lookup(struct pmixsrv *server, struct request *request);
+/* Answer lookups that have waited for as long as they wanted. */
+void names_expire(struct pmixsrv *server);
 void names_unpublish(struct pmixsrv *server, struct request *request);
 
 /* spawn.c */
