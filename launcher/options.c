@@ -698,12 +698,19 @@ static int parse_segments(struct options *options, char **words, char **end,
     }
 }
 
-static int check_ranks(const struct options *options, struct ct_error *reterr)
+static unsigned long count_ranks(const struct options *options)
 {
     unsigned long ranks = 0;
 
     for (unsigned i = 0; i < options->app_count; i++)
         ranks += options->apps[i].ranks;
+    return ranks;
+}
+
+static int check_ranks(const struct options *options, struct ct_error *reterr)
+{
+    unsigned long ranks = count_ranks(options);
+
     if (ranks > RANKS_MAX)
         return ct_fail(reterr, EINVAL, "%lu ranks in sum; %d is the most",
                        ranks, RANKS_MAX);
@@ -716,10 +723,8 @@ static int check_ranks(const struct options *options, struct ct_error *reterr)
 
 static int check_psets(const struct options *options, struct ct_error *reterr)
 {
-    unsigned ranks = 0;
+    unsigned ranks = (unsigned)count_ranks(options); /* check_ranks() first */
 
-    for (unsigned i = 0; i < options->app_count; i++)
-        ranks += options->apps[i].ranks;
     for (size_t i = 0; i < options->psets.count; i++) {
         const char *pset = options->psets.items[i];
 

@@ -56,6 +56,18 @@ static pmix_proc_t everybody(void)
     return all;
 }
 
+/* All ranks one by one, for what takes no wildcard; to free(). */
+static pmix_proc_t *each_rank(void)
+{
+    pmix_proc_t *procs = calloc(size, sizeof *procs);
+
+    for (uint32_t rank = 0; rank < size; rank++) {
+        procs[rank] = me;
+        procs[rank].rank = rank;
+    }
+    return procs;
+}
+
 static void fence(bool collect)
 {
     pmix_proc_t all = everybody();
@@ -234,15 +246,11 @@ static void timeouts(void)
 
 static void groups(void)
 {
-    pmix_proc_t *procs = calloc(size, sizeof *procs);
+    pmix_proc_t *procs = each_rank();
     pmix_info_t wanted, *results = NULL;
     bool yes = true;
     size_t nresults = 0, last = 0;
 
-    for (uint32_t rank = 0; rank < size; rank++) {
-        procs[rank] = me;
-        procs[rank].rank = rank;
-    }
     memset(&wanted, 0, sizeof wanted);
     PMIX_INFO_LOAD(&wanted, PMIX_GROUP_ASSIGN_CONTEXT_ID, &yes, PMIX_BOOL);
     for (int i = 0; i < 2; i++) {
@@ -393,14 +401,10 @@ static void on_invited(size_t id, pmix_status_t status,
 static void invite(void)
 {
     pmix_status_t code = PMIX_GROUP_INVITED;
-    pmix_proc_t *procs = calloc(size, sizeof *procs);
+    pmix_proc_t *procs = each_rank();
     pmix_info_t *results = NULL;
     size_t nresults = 0;
 
-    for (uint32_t rank = 0; rank < size; rank++) {
-        procs[rank] = me;
-        procs[rank].rank = rank;
-    }
     if (me.rank != 0) {
         PMIx_Register_event_handler(&code, 1, NULL, 0, on_invited,
                                     on_registered, NULL);
@@ -569,14 +573,10 @@ static void die(void)
 /* Neither end while rank 1 lacks. */
 static void die_in_group(void)
 {
-    pmix_proc_t *procs = calloc(size, sizeof *procs);
+    pmix_proc_t *procs = each_rank();
     pmix_info_t *results = NULL;
     size_t nresults = 0;
 
-    for (uint32_t rank = 0; rank < size; rank++) {
-        procs[rank] = me;
-        procs[rank].rank = rank;
-    }
     fence(false);
     if (me.rank == 1)
         abort();

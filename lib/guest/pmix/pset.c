@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void pset_free(struct pset *pset)
+static void pset_free(struct pset *pset)
 {
     free(pset->name);
     free(pset->members);

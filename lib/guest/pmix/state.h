@@ -136,7 +136,6 @@ void locality_add(struct infolist *ret, const void *cpus, size_t size);
 int pset_define(struct pmixsrv_job *job, const struct pmixsrv_pset *facts,
                 struct ct_error *reterr);
 const struct pset *pset_find(const struct pmixsrv *server, const char *name);
-void pset_free(struct pset *pset);
 
 /* control.c; the first runs on libpmix's thread */
 bool control_is_understood(const pmix_info_t *directives, size_t count);

@@ -100,6 +100,20 @@ static pmix_status_t hand_over_op(struct request *request,
     return hand_over(request);
 }
 
+/* Of some processes, with a list for an answer. */
+static pmix_status_t hand_over_targets(struct request *request,
+                                       const pmix_proc_t *targets,
+                                       size_t ntargets,
+                                       pmix_info_cbfunc_t answer)
+{
+    if (request != NULL) {
+        request->targets = targets;
+        request->ntargets = ntargets;
+        request->answer.info = answer;
+    }
+    return hand_over(request);
+}
+
 /* ---- clients come and go ---- */
 
 /* server_object: what PMIx_server_register_client() was given. */
@@ -296,18 +310,12 @@ static pmix_status_t on_group(pmix_group_operation_t op, char *name,
                               const pmix_info_t directives[], size_t ndirs,
                               pmix_info_cbfunc_t answer, void *cbdata)
 {
-    struct request *request;
-
     (void)name;
     if (op != PMIX_GROUP_CONSTRUCT)
         return PMIX_OPERATION_SUCCEEDED; /* 5.0 answers it, whatever we do */
-    request = request_new(group_construct, NULL, directives, ndirs, cbdata);
-    if (request != NULL) {
-        request->targets = procs;
-        request->ntargets = nprocs;
-        request->answer.info = answer;
-    }
-    return hand_over(request);
+    return hand_over_targets(
+        request_new(group_construct, NULL, directives, ndirs, cbdata), procs,
+        nprocs, answer);
 }
 
 /* ---- events ---- */
@@ -353,17 +361,11 @@ static pmix_status_t on_job_control(const pmix_proc_t *proc,
                                     size_t ndirs, pmix_info_cbfunc_t answer,
                                     void *cbdata)
 {
-    struct request *request;
-
     if (!control_is_understood(directives, ndirs))
         return PMIX_ERR_NOT_SUPPORTED;
-    request = request_new(control_request, proc, directives, ndirs, cbdata);
-    if (request != NULL) {
-        request->targets = targets;
-        request->ntargets = ntargets;
-        request->answer.info = answer;
-    }
-    return hand_over(request);
+    return hand_over_targets(
+        request_new(control_request, proc, directives, ndirs, cbdata), targets,
+        ntargets, answer);
 }
 
 static void on_log(const pmix_proc_t *proc, const pmix_info_t data[],

@@ -38,4 +38,16 @@ static inline int my_size(void)
     return size;
 }
 
+/* Parents (high 0) and children in one: everybody counts everybody. */
+static inline void meet(MPI_Comm between, int high, int expected)
+{
+    MPI_Comm all;
+    int one = 1, sum = 0;
+
+    MPI_Intercomm_merge(between, high, &all);
+    MPI_Allreduce(&one, &sum, 1, MPI_INT, MPI_SUM, all);
+    CHECK(sum == expected);
+    MPI_Comm_free(&all);
+}
+
 #endif

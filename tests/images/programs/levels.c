@@ -4,17 +4,6 @@
  */
 #include "common.h"
 
-static void meet(MPI_Comm between, int high, int expected)
-{
-    MPI_Comm all;
-    int one = 1, sum = 0;
-
-    MPI_Intercomm_merge(between, high, &all);
-    MPI_Allreduce(&one, &sum, 1, MPI_INT, MPI_SUM, all);
-    CHECK(sum == expected);
-    MPI_Comm_free(&all);
-}
-
 static void spawn(char *self, const char *level)
 {
     char *args[] = {(char *)level, NULL};

@@ -6,18 +6,6 @@
 
 static char *child_args[] = {"child", "two words", "a=b;c", NULL};
 
-/* Parents and children in one: everybody counts everybody. */
-static void meet(MPI_Comm between, int is_child, int expected)
-{
-    MPI_Comm all;
-    int one = 1, sum = 0;
-
-    MPI_Intercomm_merge(between, is_child, &all);
-    MPI_Allreduce(&one, &sum, 1, MPI_INT, MPI_SUM, all);
-    CHECK(expected == 0 || sum == expected);
-    MPI_Comm_free(&all);
-}
-
 static int child(int argc, char **argv, MPI_Comm parent)
 {
     char cwd[256];
