@@ -1,5 +1,6 @@
 #include "container/zygote.h"
 
+#include "base/packet.h"
 #include "base/scope.h"
 #include "container/namespace.h"
 #include "container/sweep.h"
@@ -23,34 +24,12 @@ struct waiting {
 struct zygote {
     pid_t pid;
     int fd;
-    size_t room; /* for one packet */
+    ssize_t room; /* for one packet */
     bool gone;
     struct waiting *first, **last;
-    char *packet; /* ZYGOTE_PACKET_MAX, for receiving */
+    char *packet; /* PACKET_MAX, for receiving */
     char text[400];
 };
-
-static ssize_t send_packet(int socket, const void *bytes, size_t len,
-                           const int *fds, size_t fd_count)
-{
-    union {
-        struct cmsghdr head;
-        char space[CMSG_SPACE(RANK_FDS * sizeof(int))];
-    } control;
-    struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-    if (fd_count > 0) {
-        memset(&control, 0, sizeof control);
-        msg.msg_control = &control;
-        msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        control.head.cmsg_level = SOL_SOCKET;
-        control.head.cmsg_type = SCM_RIGHTS;
-        control.head.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(&control.head), fds, fd_count * sizeof(int));
-    }
-    return sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
 
 static void free_waiting(struct waiting *w)
 {
@@ -63,7 +42,8 @@ int zygote_flush(struct zygote *z)
 {
     while (z->first != NULL) {
         struct waiting *w = z->first;
-        if (send_packet(z->fd, w->bytes, w->len, w->fds, w->fd_count) < 0)
+        if (packet_send(z->fd, w->bytes, w->len, w->fds, w->fd_count,
+                        MSG_DONTWAIT) < 0)
             return errno == EAGAIN || errno == EINTR ? 0 : -1;
         z->first = w->next;
         if (z->first == NULL)
@@ -105,10 +85,10 @@ static int deliver(struct zygote *z, struct pack *p, const int *fds,
 
     if (p->failed)
         rc = ct_fail_nomem(reterr);
-    else if (p->len > z->room)
+    else if (p->len > (size_t)z->room)
         rc = ct_fail(reterr, E2BIG, "too many arguments or variables");
-    else if (z->first != NULL ||
-             send_packet(z->fd, p->bytes, p->len, fds, fd_count) < 0)
+    else if (z->first != NULL || packet_send(z->fd, p->bytes, p->len, fds,
+                                             fd_count, MSG_DONTWAIT) < 0)
         /* Gone is told by zygote_next(), not by every request. */
         rc = enqueue(z, p, fds, fd_count, reterr);
     free(p->bytes);
@@ -212,7 +192,7 @@ static void decode_event(struct zygote *z, size_t len, struct zygote_event *ev)
 
 int zygote_next(struct zygote *z, struct zygote_event *ret)
 {
-    ssize_t len = recv(z->fd, z->packet, ZYGOTE_PACKET_MAX, MSG_DONTWAIT);
+    ssize_t len = recv(z->fd, z->packet, PACKET_MAX, MSG_DONTWAIT);
 
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
@@ -255,26 +235,8 @@ static int hand_shake(struct zygote *z, bool container, struct ct_error *reterr)
         return 0;
     if (namespace_map(z->pid, reterr) < 0)
         return -1;
-    if (send_packet(z->fd, "", 1, NULL, 0) != 1)
+    if (packet_send(z->fd, "", 1, NULL, 0, MSG_DONTWAIT) != 1)
         return ct_fail_errno(reterr, "cannot speak to the zygote");
-    return 0;
-}
-
-/*
- * A packet must fit into the socket's buffer, whose usual size is the site's
- * choice. Linux counts twice what is asked for, and wants 32 bytes of it.
- */
-static int make_room(struct zygote *z, struct ct_error *reterr)
-{
-    int size = ZYGOTE_PACKET_MAX;
-    socklen_t len = sizeof size;
-
-    if (setsockopt(z->fd, SOL_SOCKET, SO_SNDBUF, &size, len) < 0 ||
-        getsockopt(z->fd, SOL_SOCKET, SO_SNDBUF, &size, &len) < 0)
-        return ct_fail_errno(reterr, "SO_SNDBUF");
-    z->room = (size_t)size - 32;
-    if (z->room > ZYGOTE_PACKET_MAX)
-        z->room = ZYGOTE_PACKET_MAX;
     return 0;
 }
 
@@ -301,7 +263,7 @@ struct zygote *zygote_start(const struct zygote_config *config,
     struct zygote_config own = *config;
     struct zygote *z = calloc(1, sizeof *z);
 
-    if (z == NULL || (z->packet = malloc(ZYGOTE_PACKET_MAX)) == NULL) {
+    if (z == NULL || (z->packet = malloc(PACKET_MAX)) == NULL) {
         free(z);
         ct_fail_nomem(reterr);
         return NULL;
@@ -310,7 +272,8 @@ struct zygote *zygote_start(const struct zygote_config *config,
     z->pid = -1;
     z->last = &z->first;
     own.common.container = any_container(config);
-    if (fork_zygote(z, &own, reterr) < 0 || make_room(z, reterr) < 0 ||
+    if (fork_zygote(z, &own, reterr) < 0 ||
+        (z->room = packet_make_room(z->fd, reterr)) < 0 ||
         hand_shake(z, own.common.container, reterr) < 0) {
         zygote_destroy(z);
         return NULL;

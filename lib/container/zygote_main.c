@@ -4,6 +4,7 @@
  * single-threaded, and while it makes a container or starts a rank it does
  * nothing else; ctrun goes on meanwhile.
  */
+#include "base/packet.h"
 #include "base/scope.h"
 #include "container/environ.h"
 #include "container/envscript.h"
@@ -58,7 +59,7 @@ struct host {
     size_t child_count;
     bool abnormal; /* something failed or was killed: look for what it left */
     struct shm shm;
-    char packet[ZYGOTE_PACKET_MAX];
+    char packet[PACKET_MAX];
 };
 
 /* Instead of a plan's number. */
@@ -445,18 +446,6 @@ static void reap(struct host *h)
         reaped(h, pid, status);
 }
 
-static size_t take_fds(struct msghdr *msg, int *fds)
-{
-    struct cmsghdr *head = CMSG_FIRSTHDR(msg);
-    size_t count;
-
-    if (head == NULL || head->cmsg_type != SCM_RIGHTS)
-        return 0;
-    count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    memcpy(fds, CMSG_DATA(head), count * sizeof(int));
-    return count;
-}
-
 static const struct handler {
     uint32_t message;
     void (*handle)(struct host *h, struct unpack *u, const int *fds);
@@ -479,26 +468,17 @@ static void handle(struct host *h, size_t len, const int *fds)
 /* One packet. false: ctrun has closed its end. */
 static bool receive(struct host *h)
 {
-    union {
-        struct cmsghdr head;
-        char space[CMSG_SPACE(RANK_FDS * sizeof(int))];
-    } control;
-    struct iovec iov = {.iov_base = h->packet, .iov_len = sizeof h->packet};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = &control,
-                         .msg_controllen = sizeof control};
-    int fds[RANK_FDS] = {-1, -1, -1, -1};
-    ssize_t len = recvmsg(h->control, &msg, MSG_CMSG_CLOEXEC);
+    int fds[PACKET_FDS_MAX];
+    ssize_t len =
+        packet_receive(h->control, h->packet, sizeof h->packet, fds, 0);
 
     if (len < 0)
         return errno == EINTR || errno == EAGAIN;
     if (len == 0)
         return false;
-    size_t count = take_fds(&msg, fds);
     handle(h, (size_t)len, fds);
-    for (size_t i = 0; i < count; i++)
-        close(fds[i]);
+    for (size_t i = 0; i < PACKET_FDS_MAX; i++)
+        ct_close(&fds[i]);
     return true;
 }
 

@@ -8,9 +8,6 @@
 #include "container/zygote.h"
 
 enum {
-    ZYGOTE_PACKET_MAX =
-        160 * 1024, /* below the kernel's limit for one packet */
-
     ZYGOTE_MSG_PREPARE = 100, /* app, plan, workdir, path, argv */
     ZYGOTE_MSG_RANK,          /* id, app, group, fd mask, cpus, env */
     ZYGOTE_MSG_SIGNAL,        /* id, signal */
