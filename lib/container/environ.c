@@ -1,6 +1,7 @@
 #include "container/environ.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char environ_default_path[] =
@@ -121,4 +122,43 @@ int environ_override(struct strv *env, char *const *list)
         if (strv_env_set(env, *list) < 0)
             return -1;
     return 0;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t len = strcspn(a, "=");
+
+    return strncmp(a, b, len) == 0 && b[len] == '=';
+}
+
+static bool overridden(const char *item, const char *const *own)
+{
+    for (; *own != NULL; own++)
+        if (same_name(*own, item))
+            return true;
+    return false;
+}
+
+static size_t count_of(const char *const *list)
+{
+    size_t count = 0;
+
+    while (list[count] != NULL)
+        count++;
+    return count;
+}
+
+const char **environ_join(char *const *base, const char *const *own)
+{
+    size_t count = 0, own_count = count_of(own);
+    const char **env = malloc(
+        (count_of((const char *const *)base) + own_count + 1) * sizeof *env);
+
+    if (env == NULL)
+        return NULL;
+    for (; *base != NULL; base++)
+        if (!overridden(*base, own))
+            env[count++] = *base;
+    memcpy(env + count, own, (own_count + 1) * sizeof *env);
+    return env;
 }

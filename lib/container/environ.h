@@ -30,6 +30,12 @@ const char *environ_refuses(const char *assignment, bool cleanenv,
 int environ_filter(char *const *env, bool cleanenv, bool container,
                    struct strv *ret_passed, struct strv *ret_dropped);
 
+/*
+ * base without what own, NULL-terminated as base is, sets itself, then own:
+ * views in an array to free(). NULL without memory.
+ */
+const char **environ_join(char *const *base, const char *const *own);
+
 /* Set each of a list over what stands in *env. 0, or -1 without memory. */
 int environ_override(struct strv *env, char *const *list);
 

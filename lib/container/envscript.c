@@ -119,14 +119,14 @@ static bool wait_for(int fd, int owner)
     return wait[1].revents == 0;
 }
 
-static pid_t start_shell(const struct rank_common *common,
-                         const struct plan *plan, int null, int in, int out,
-                         struct strv *env, struct ct_error *reterr)
+static pid_t start_shell(const struct rank_common *common, char *const *scratch,
+                         int null, int in, int out, struct strv *env,
+                         struct ct_error *reterr)
 {
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)script, NULL};
     struct rank_start start = {
         .common = common,
-        .plan = plan,
+        .scratch = scratch,
         .path = argv[0],
         .argv = argv,
         .env = strv_list(env),
@@ -155,7 +155,7 @@ static int hear(pid_t pid, int out, int owner, struct strv *ret,
     return rc;
 }
 
-int envscript_run(const struct rank_common *common, const struct plan *plan,
+int envscript_run(const struct rank_common *common, char *const *scratch,
                   int null, int owner, struct strv *env,
                   struct ct_error *reterr)
 {
@@ -173,7 +173,7 @@ int envscript_run(const struct rank_common *common, const struct plan *plan,
         return ct_fail_errno(reterr, "pipe");
     }
     CT_AUTO_FD int out_end = out[0];
-    pid = start_shell(common, plan, null, in[0], out[1], env, reterr);
+    pid = start_shell(common, scratch, null, in[0], out[1], env, reterr);
     close(in[0]);
     close(out[1]);
     if (pid < 0)

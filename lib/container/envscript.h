@@ -15,7 +15,7 @@
  * see, and then what they leave. They may complain on the caller's stderr. When
  * owner, a socket, is hung up, they are ended.
  */
-int envscript_run(const struct rank_common *common, const struct plan *plan,
+int envscript_run(const struct rank_common *common, char *const *scratch,
                   int null, int owner, struct strv *env,
                   struct ct_error *reterr);
 

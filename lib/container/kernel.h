@@ -14,11 +14,13 @@
 
 /* One number on every architecture: they came after the tables were unified. */
 enum {
+    KERNEL_NR_PIDFD_SEND_SIGNAL = 424,
     KERNEL_NR_OPEN_TREE = 428,
     KERNEL_NR_MOVE_MOUNT = 429,
     KERNEL_NR_FSOPEN = 430,
     KERNEL_NR_FSCONFIG = 431,
     KERNEL_NR_FSMOUNT = 432,
+    KERNEL_NR_PIDFD_OPEN = 434,
     KERNEL_NR_CLOSE_RANGE = 436,
     KERNEL_NR_OPENAT2 = 437,
     KERNEL_NR_MOUNT_SETATTR = 442,
@@ -119,6 +121,17 @@ static inline int kernel_open_in_root(int dirfd, const char *path, int flags)
             break;
     }
     return (int)fd;
+}
+
+/* A process that is no child of ours; readable once it has ended. CLOEXEC. */
+static inline int kernel_pidfd_open(pid_t pid)
+{
+    return (int)syscall(KERNEL_NR_PIDFD_OPEN, pid, 0);
+}
+
+static inline int kernel_pidfd_signal(int pidfd, int signal)
+{
+    return (int)syscall(KERNEL_NR_PIDFD_SEND_SIGNAL, pidfd, signal, NULL, 0);
 }
 
 /* Linux 5.9; what is closed stays closed where the kernel is older. */

@@ -9,6 +9,7 @@
 #include "container/namespace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,17 +33,14 @@ static int fail(volatile struct word *word, const char *step, const char *about)
     return -1;
 }
 
-static int own_mounts(const struct plan *plan, volatile struct word *word)
+static int own_mounts(char *const *scratch, volatile struct word *word)
 {
     if (unshare(CLONE_NEWNS) < 0)
         return fail(word, "make", "a mount namespace");
-    for (size_t i = 0; i < plan->mount_count; i++) {
-        const struct mount *m = &plan->mounts[i];
-        if (m->kind == MOUNT_SCRATCH &&
-            mount("scratch", m->target, "tmpfs", MS_NOSUID | MS_NODEV,
+    for (; scratch != NULL && *scratch != NULL; scratch++)
+        if (mount("scratch", *scratch, "tmpfs", MS_NOSUID | MS_NODEV,
                   "mode=0700") < 0)
-            return fail(word, "mount", m->target);
-    }
+            return fail(word, "mount", *scratch);
     return 0;
 }
 
@@ -67,7 +65,9 @@ static int place_fds(const struct rank_start *start, volatile struct word *word)
             close(fd);
             continue;
         }
-        if (dup2(from >= 0 ? from : start->null, fd) < 0)
+        /* dup2() onto itself would leave it to be closed by exec */
+        if (from == fd ? fcntl(fd, F_SETFD, 0) < 0
+                       : dup2(from >= 0 ? from : start->null, fd) < 0)
             return fail(word, "place", "a descriptor");
     }
     if (start->common->container && kernel_close_from(RANK_FDS) < 0)
@@ -95,12 +95,12 @@ static int die_with_parent(pid_t parent, volatile struct word *word)
     return 0;
 }
 
-static int become_rank(const struct rank_start *start, pid_t parent,
-                       volatile struct word *word)
+static int become_child(const struct rank_start *start, pid_t parent,
+                        volatile struct word *word)
 {
     if (setpgid(0, start->group) < 0)
         return fail(word, "join", "a process group");
-    if (start->common->container && own_mounts(start->plan, word) < 0)
+    if (start->common->container && own_mounts(start->scratch, word) < 0)
         return -1;
     if (enter_workdir(start, word) < 0 || place_fds(start, word) < 0)
         return -1;
@@ -165,7 +165,7 @@ pid_t rank_start(const struct rank_start *start, struct ct_error *reterr)
     pid_t parent = getpid(), pid = vfork();
 
     if (pid == 0) {
-        if (become_rank(start, parent, &word) == 0)
+        if (become_child(start, parent, &word) == 0)
             execute(start, &word);
         _exit(127);
     }
@@ -175,6 +175,31 @@ pid_t rank_start(const struct rank_start *start, struct ct_error *reterr)
         return pid;
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
+    return explain(start, &word, reterr);
+}
+
+static int enter(int userns, int mntns, struct ct_error *reterr)
+{
+    if (setns(userns, CLONE_NEWUSER) < 0)
+        return ct_fail_errno(reterr, "cannot enter the node's user namespace");
+    if (setns(mntns, CLONE_NEWNS) < 0)
+        return ct_fail_errno(reterr, "cannot enter the container");
+    return namespace_lock_privileges(reterr);
+}
+
+int rank_become(const struct rank_start *start, int userns, int mntns,
+                struct ct_error *reterr)
+{
+    volatile struct word word = {NULL, NULL, 0};
+    bool container = start->common->container;
+
+    if (container && enter(userns, mntns, reterr) < 0)
+        return rank_not_the_command(reterr);
+    if ((!container || own_mounts(start->scratch, &word) == 0) &&
+        enter_workdir(start, &word) == 0 && place_fds(start, &word) == 0 &&
+        (!container || namespace_drop_capabilities() == 0 ||
+         fail(&word, "drop", "capabilities") == 0))
+        execute(start, &word);
     return explain(start, &word, reterr);
 }
 

@@ -6,7 +6,6 @@
 #define CT_CONTAINER_RANK_H
 
 #include "base/error.h"
-#include "container/plan.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -26,9 +25,8 @@ struct rank_common {
 
 struct rank_start {
     const struct rank_common *common;
-    const struct plan
-        *plan;        /* for its scratch mounts; NULL without container */
-    const char *path; /* what to execute */
+    char *const *scratch; /* NULL-terminated: where it has a tmpfs of its own */
+    const char *path;     /* what to execute */
     char *const *argv;
     char *const *env;
     const char *workdir;         /* NULL: where the caller is */
@@ -46,6 +44,15 @@ struct rank_start {
  * and EACCES tell of the command, and *reterr says at which step.
  */
 pid_t rank_start(const struct rank_start *start, struct ct_error *reterr);
+
+/*
+ * Make the calling, single-threaded process a rank instead: somebody else has
+ * started it, and its group, CPUs, limits and signals stay as they are. userns
+ * and mntns are the zygote's (-1: it has no container). Returns only with -1;
+ * codes as of rank_start().
+ */
+int rank_become(const struct rank_start *start, int userns, int mntns,
+                struct ct_error *reterr);
 
 /*
  * What a shell would execute for `name` with this PATH: an absolute path to

@@ -146,6 +146,26 @@ int zygote_signal(struct zygote *z, unsigned id, int signal,
     return deliver(z, &p, NULL, 0, reterr);
 }
 
+int zygote_lend(struct zygote *z, unsigned app, struct ct_error *reterr)
+{
+    struct pack p = {0};
+
+    pack_u32(&p, ZYGOTE_MSG_LEND);
+    pack_u32(&p, app);
+    return deliver(z, &p, NULL, 0, reterr);
+}
+
+int zygote_adopt(struct zygote *z, unsigned id, pid_t pid, int pidfd,
+                 struct ct_error *reterr)
+{
+    struct pack p = {0};
+
+    pack_u32(&p, ZYGOTE_MSG_ADOPT);
+    pack_u32(&p, id);
+    pack_u32(&p, (uint32_t)pid);
+    return deliver(z, &p, &pidfd, 1, reterr);
+}
+
 int zygote_fd(const struct zygote *z)
 {
     return z->fd;
@@ -168,11 +188,13 @@ static void keep_text(struct zygote *z, struct unpack *u,
     ev->text = z->text;
 }
 
-static void decode_event(struct zygote *z, size_t len, struct zygote_event *ev)
+static void decode_event(struct zygote *z, size_t len, const int *fds,
+                         struct zygote_event *ev)
 {
     struct unpack u = {.bytes = z->packet, .len = len};
 
     *ev = (struct zygote_event){.kind = unpack_u32(&u)};
+    memcpy(ev->fds, fds, sizeof ev->fds);
     ev->id = unpack_u32(&u);
     switch (ev->kind) {
     case ZYGOTE_STARTED:
@@ -182,6 +204,7 @@ static void decode_event(struct zygote *z, size_t len, struct zygote_event *ev)
         ev->status = (int)unpack_u32(&u);
         break;
     case ZYGOTE_PREPARED:
+    case ZYGOTE_LENT:
         ev->details = u;
         break;
     default:
@@ -192,14 +215,16 @@ static void decode_event(struct zygote *z, size_t len, struct zygote_event *ev)
 
 int zygote_next(struct zygote *z, struct zygote_event *ret)
 {
-    ssize_t len = recv(z->fd, z->packet, PACKET_MAX, MSG_DONTWAIT);
+    int fds[PACKET_FDS_MAX];
+    ssize_t len =
+        packet_receive(z->fd, z->packet, PACKET_MAX, fds, MSG_DONTWAIT);
 
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (z->gone)
         return 0;
     if (len > 0) {
-        decode_event(z, (size_t)len, ret);
+        decode_event(z, (size_t)len, fds, ret);
         return 1;
     }
     z->gone = true;

@@ -35,6 +35,9 @@ struct zygote_config {
     size_t plan_count;
     struct rank_common common; /* `container` is found from the plans */
     zygote_inspect *inspect;
+    /* Called in the zygote when ctrun is gone and ranks have to be ended; or
+       NULL. */
+    void (*orphaned)(unsigned ranks);
     struct rundir rundir; /* is removed at the end */
 };
 
@@ -81,11 +84,26 @@ struct zygote_rank {
 int zygote_rank(struct zygote *zygote, const struct zygote_rank *rank,
                 struct ct_error *reterr);
 
+/*
+ * For ranks that another launcher has started. LENT brings all that such a
+ * process needs to become a rank of the app: two descriptors, its user
+ * namespace and its container (none without a container), and as details path,
+ * workdir, whether that is required, home, list of scratch directories,
+ * environment.
+ */
+int zygote_lend(struct zygote *zygote, unsigned app, struct ct_error *reterr);
+
+/* It is one of the ranks from now on: is signalled, and ended at the end. */
+int zygote_adopt(struct zygote *zygote, unsigned id, pid_t pid, int pidfd,
+                 struct ct_error *reterr);
+
 enum { ZYGOTE_ALL_RANKS = 0xffffffff };
 
 /* Signal a rank's own process group, or a rank that has none, or all. */
 int zygote_signal(struct zygote *zygote, unsigned id, int signal,
                   struct ct_error *reterr);
+
+enum { ZYGOTE_LENT_FDS = 2 };
 
 enum zygote_event_kind {
     ZYGOTE_PREPARED,       /* id: app; details */
@@ -93,6 +111,7 @@ enum zygote_event_kind {
     ZYGOTE_STARTED,        /* id, pid */
     ZYGOTE_START_FAILED,   /* id, code, text; ENOENT, EACCES: command */
     ZYGOTE_EXITED,         /* id, status as from waitpid() */
+    ZYGOTE_LENT,           /* id: app; details, fds */
     ZYGOTE_LOST,           /* text: the image's server is gone */
     ZYGOTE_GONE,           /* the zygote itself */
 };
@@ -105,6 +124,7 @@ struct zygote_event {
     int code;         /* errno value */
     const char *text; /* until the next call */
     struct unpack details;
+    int fds[ZYGOTE_LENT_FDS]; /* of LENT, to be closed; -1: none */
 };
 
 /* The next event: 1, or 0 when there is none at the moment. */

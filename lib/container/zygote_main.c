@@ -8,6 +8,7 @@
 #include "base/scope.h"
 #include "container/environ.h"
 #include "container/envscript.h"
+#include "container/kernel.h"
 #include "container/namespace.h"
 #include "container/shm.h"
 #include "container/sweep.h"
@@ -29,6 +30,7 @@
 struct place {
     bool ready;
     struct template template;
+    struct strv scratch; /* where each rank has a tmpfs of its own */
     struct strv env;
 };
 
@@ -42,15 +44,17 @@ struct app {
     struct strv argv;
 };
 
+/* A rank: our child, or one that another launcher has started. */
 struct child {
     unsigned id;
     pid_t pid; /* 0: has ended */
     bool own_group;
+    int pidfd; /* of one that is no child of ours, else -1 */
 };
 
 struct host {
     const struct zygote_config *config;
-    int control, signals, null, base_ns;
+    int control, signals, null, base_ns, user_ns;
     int rundir_parent;
     struct place *places; /* [plan_count] */
     int inside; /* the plan whose mount namespace we are in, or below */
@@ -120,6 +124,16 @@ static int enter(struct host *h, unsigned plan, struct ct_error *reterr)
     return 0;
 }
 
+static int list_scratch(const struct plan *plan, struct strv *ret,
+                        struct ct_error *reterr)
+{
+    for (size_t i = 0; i < plan->mount_count; i++)
+        if (plan->mounts[i].kind == MOUNT_SCRATCH &&
+            strv_add(ret, plan->mounts[i].target) < 0)
+            return ct_fail_nomem(reterr);
+    return 0;
+}
+
 static int make_container(struct host *h, unsigned plan,
                           struct ct_error *reterr)
 {
@@ -131,19 +145,21 @@ static int make_container(struct host *h, unsigned plan,
     if (template_build(&h->config->plans[plan], &place->template, reterr) < 0)
         return -1;
     h->inside = (int)plan;
-    return 0;
+    return list_scratch(&h->config->plans[plan], &place->scratch, reterr);
 }
 
 static int make_environment(struct host *h, unsigned number,
                             struct ct_error *reterr)
 {
     const struct plan *plan = &h->config->plans[number];
-    struct strv *env = &h->places[number].env;
+    struct place *place = &h->places[number];
+    struct strv *env = &place->env;
 
     if (strv_add_all(env, plan->env.items) < 0)
         return ct_fail_nomem(reterr);
-    if (contained(h, number) && envscript_run(&h->config->common, plan, h->null,
-                                              h->control, env, reterr) < 0)
+    if (contained(h, number) &&
+        envscript_run(&h->config->common, strv_list(&place->scratch), h->null,
+                      h->control, env, reterr) < 0)
         return -1;
     if (environ_override(env, plan->env_set.items) < 0)
         return ct_fail_nomem(reterr);
@@ -256,41 +272,7 @@ static void handle_prepare(struct host *h, struct unpack *u, const int *fds)
 
 /* ---- ranks ---- */
 
-static bool same_name(const char *a, const char *b)
-{
-    size_t len = strcspn(a, "=");
-
-    return strncmp(a, b, len) == 0 && b[len] == '=';
-}
-
-static bool overridden(const char *item, const char *const *own)
-{
-    for (; *own != NULL; own++)
-        if (same_name(*own, item))
-            return true;
-    return false;
-}
-
-/* Views of base that own does not replace, then own; the array to free(). */
-static const char **join_environment(const struct strv *base,
-                                     const char *const *own)
-{
-    size_t count = 0, own_count = 0;
-    const char **env;
-
-    while (own[own_count] != NULL)
-        own_count++;
-    env = malloc((base->count + own_count + 1) * sizeof *env);
-    if (env == NULL)
-        return NULL;
-    for (size_t i = 0; i < base->count; i++)
-        if (!overridden(base->items[i], own))
-            env[count++] = base->items[i];
-    memcpy(env + count, own, (own_count + 1) * sizeof *env);
-    return env;
-}
-
-static int remember(struct host *h, unsigned id, pid_t pid, bool own_group)
+static int remember(struct host *h, struct child child)
 {
     struct child *grown =
         realloc(h->children, (h->child_count + 1) * sizeof *grown);
@@ -298,7 +280,7 @@ static int remember(struct host *h, unsigned id, pid_t pid, bool own_group)
     if (grown == NULL)
         return -1;
     h->children = grown;
-    grown[h->child_count++] = (struct child){id, pid, own_group};
+    grown[h->child_count++] = child;
     return 0;
 }
 
@@ -306,9 +288,8 @@ static int start_rank(struct host *h, const struct app *app, unsigned id,
                       struct rank_start *start, const char *const *own,
                       struct ct_error *reterr)
 {
-    const struct plan *plan = &h->config->plans[app->plan];
-    CT_AUTO_FREE const char **env =
-        join_environment(&h->places[app->plan].env, own);
+    struct place *place = &h->places[app->plan];
+    CT_AUTO_FREE const char **env = environ_join(strv_list(&place->env), own);
     pid_t pid;
 
     if (env == NULL)
@@ -316,19 +297,19 @@ static int start_rank(struct host *h, const struct app *app, unsigned id,
     if (enter(h, app->plan, reterr) < 0)
         return -1;
     start->common = &h->config->common;
-    start->plan = plan;
+    start->scratch = strv_list(&place->scratch);
     start->path = app->path;
     start->argv = app->argv.items;
     start->env = (char *const *)env;
     start->workdir = app->workdir;
     if (!app->workdir_required) {
-        start->workdir_else[0] = plan->home;
+        start->workdir_else[0] = h->config->plans[app->plan].home;
         start->workdir_else[1] = "/";
     }
     pid = rank_start(start, reterr);
     if (pid < 0)
         return -1;
-    if (remember(h, id, pid, start->group == 0) < 0) {
+    if (remember(h, (struct child){id, pid, start->group == 0, -1}) < 0) {
         kill(pid, SIGKILL);
         return ct_fail_nomem(reterr);
     }
@@ -366,19 +347,35 @@ static void signal_child(const struct child *child, int number)
 {
     if (child->pid <= 0)
         return;
-    if (child->own_group)
+    if (child->pidfd >= 0)
+        kernel_pidfd_signal(child->pidfd, number);
+    else if (child->own_group)
         kill(-child->pid, number);
     else
         kill(child->pid, number);
 }
 
+static size_t list_adopted(const struct host *h, pid_t *pids, size_t room)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < h->child_count && count < room; i++)
+        if (h->children[i].pidfd >= 0)
+            pids[count++] = h->children[i].pid;
+    return count;
+}
+
 /* What has /dev/shm mapped must be seen while it lives. */
 static void look_at_shm(struct host *h)
 {
-    pid_t pids[4096];
+    enum { ROOM = 4096 };
+    pid_t pids[ROOM];
 
-    if (!h->abnormal)
-        shm_look(&h->shm, pids, sweep_list(pids, 4096, 0));
+    if (!h->abnormal) {
+        size_t count = list_adopted(h, pids, ROOM);
+        count += sweep_list(pids + count, ROOM - count, 0);
+        shm_look(&h->shm, pids, count);
+    }
     h->abnormal = true;
 }
 
@@ -393,6 +390,49 @@ static void handle_signal(struct host *h, struct unpack *u, const int *fds)
     for (size_t i = 0; i < h->child_count; i++)
         if (id == ZYGOTE_ALL_RANKS || h->children[i].id == id)
             signal_child(&h->children[i], number);
+}
+
+/* ---- ranks that another launcher has started ---- */
+
+static void lend(struct host *h, const struct app *app)
+{
+    struct place *place = &h->places[app->plan];
+    const int fds[] = {h->user_ns, place->template.mntns};
+    const char *home = h->config->plans[app->plan].home;
+    struct pack p = {0};
+
+    pack_u32(&p, ZYGOTE_LENT);
+    pack_u32(&p, app->number);
+    pack_str(&p, app->path);
+    pack_str(&p, app->workdir);
+    pack_u32(&p, app->workdir_required);
+    pack_str(&p, home);
+    pack_list(&p, strv_list(&place->scratch));
+    pack_list(&p, strv_list(&place->env));
+    while (!p.failed &&
+           packet_send(h->control, p.bytes, p.len, fds,
+                       contained(h, app->plan) ? ZYGOTE_LENT_FDS : 0, 0) < 0 &&
+           errno == EINTR)
+        ;
+    free(p.bytes);
+}
+
+static void handle_lend(struct host *h, struct unpack *u, const int *fds)
+{
+    const struct app *app = find_app(h, unpack_u32(u));
+
+    (void)fds;
+    if (app != NULL && app->path != NULL)
+        lend(h, app);
+}
+
+static void handle_adopt(struct host *h, struct unpack *u, const int *fds)
+{
+    struct child child = {.id = unpack_u32(u), .pid = (pid_t)unpack_u32(u)};
+
+    child.pidfd = fds[0] >= 0 ? fcntl(fds[0], F_DUPFD_CLOEXEC, 10) : -1;
+    if (child.pidfd >= 0)
+        remember(h, child);
 }
 
 /* ---- the loop ---- */
@@ -450,9 +490,9 @@ static const struct handler {
     uint32_t message;
     void (*handle)(struct host *h, struct unpack *u, const int *fds);
 } handlers[] = {
-    {ZYGOTE_MSG_PREPARE, handle_prepare},
-    {ZYGOTE_MSG_RANK, handle_rank},
-    {ZYGOTE_MSG_SIGNAL, handle_signal},
+    {ZYGOTE_MSG_PREPARE, handle_prepare}, {ZYGOTE_MSG_RANK, handle_rank},
+    {ZYGOTE_MSG_SIGNAL, handle_signal},   {ZYGOTE_MSG_LEND, handle_lend},
+    {ZYGOTE_MSG_ADOPT, handle_adopt},
 };
 
 static void handle(struct host *h, size_t len, const int *fds)
@@ -497,15 +537,24 @@ static void serve(struct host *h)
     }
 }
 
+static bool runs(const struct child *child)
+{
+    struct pollfd ended = {.fd = child->pidfd, .events = POLLIN};
+
+    return child->pid > 0 && (child->pidfd < 0 || poll(&ended, 1, 0) == 0);
+}
+
 /* ctrun is gone or has done its job: ranks first, their image last. */
 static _Noreturn void finish(struct host *h)
 {
-    bool running = false;
+    unsigned running = 0;
 
     for (size_t i = 0; i < h->child_count; i++)
-        running = running || h->children[i].pid > 0;
-    if (running)
+        running += runs(&h->children[i]);
+    if (running > 0)
         look_at_shm(h);
+    if (running > 0 && h->config->orphaned != NULL)
+        h->config->orphaned(running);
     for (size_t i = 0; i < h->child_count; i++)
         signal_child(&h->children[i], SIGKILL);
     for (size_t i = 0; i < h->config->plan_count; i++)
@@ -574,7 +623,10 @@ static int come_up(struct host *h, struct ct_error *reterr)
     if (namespace_unshare(reterr) < 0)
         return -1;
     h->base_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    return h->base_ns >= 0 ? 0 : ct_fail_errno(reterr, "/proc/self/ns/mnt");
+    h->user_ns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+    return h->base_ns >= 0 && h->user_ns >= 0
+               ? 0
+               : ct_fail_errno(reterr, "/proc/self/ns");
 }
 
 /* "Failed" with no error tells that we are up; ctrun then maps our ids. */
@@ -599,7 +651,7 @@ void zygote_main(const struct zygote_config *config, int control)
     if (h == NULL)
         _exit(1);
     h->config = config;
-    h->base_ns = -1;
+    h->base_ns = h->user_ns = -1;
     h->control = control;
     if (come_up(h, &err) < 0) {
         tell_error(h, ZYGOTE_PREPARE_FAILED, 0, &err);

@@ -11,6 +11,8 @@ enum {
     ZYGOTE_MSG_PREPARE = 100, /* app, plan, workdir, path, argv */
     ZYGOTE_MSG_RANK,          /* id, app, group, fd mask, cpus, env */
     ZYGOTE_MSG_SIGNAL,        /* id, signal */
+    ZYGOTE_MSG_LEND,          /* app */
+    ZYGOTE_MSG_ADOPT,         /* id, pid; its pidfd */
     /* answers: enum zygote_event_kind, and what it names */
 };
 
