@@ -1,0 +1,87 @@
+#include "client/environ.h"
+
+#include "base/span.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const char *client_environ_get(char *const *env, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (; *env != NULL; env++)
+        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+            return *env + len + 1;
+    return NULL;
+}
+
+static int get_number(char *const *env, const char *name, unsigned *ret,
+                      struct ct_error *reterr)
+{
+    const char *text = client_environ_get(env, name);
+    long number;
+
+    if (text == NULL)
+        return ct_fail(reterr, ENOENT, "%s is not set", name);
+    if (ct_span_number(ct_span_str(text), 0, INT_MAX, &number) < 0)
+        return ct_fail(reterr, EINVAL, "%s is '%.32s', no number", name, text);
+    *ret = (unsigned)number;
+    return 0;
+}
+
+/* Whoever ran between the launcher and us may have closed it. */
+static int find_socket(char *const *env, int *ret, struct ct_error *reterr)
+{
+    struct stat st;
+    unsigned fd;
+
+    if (get_number(env, "PMI_FD", &fd, reterr) < 0)
+        return -1;
+    if (fstat((int)fd, &st) < 0)
+        return ct_fail(reterr, EBADF, "PMI_FD is %u, which is not open", fd);
+    if (!S_ISSOCK(st.st_mode))
+        return ct_fail(reterr, EBADF, "PMI_FD is %u, which is no socket", fd);
+    *ret = (int)fd;
+    return 0;
+}
+
+static int find_server(char *const *env, struct client_environ *found,
+                       struct ct_error *reterr)
+{
+    found->fd = -1;
+    found->address = NULL;
+    if (client_environ_get(env, "PMI_FD") == NULL &&
+        client_environ_get(env, "PMI_ID") != NULL)
+        found->address = client_environ_get(env, "PMI_PORT");
+    if (found->address != NULL)
+        return 0;
+    return find_socket(env, &found->fd, reterr);
+}
+
+static int find_rank(char *const *env, const struct client_environ *found,
+                     unsigned *ret, struct ct_error *reterr)
+{
+    bool by_id = found->address != NULL ||
+                 (client_environ_get(env, "PMI_RANK") == NULL &&
+                  client_environ_get(env, "PMI_ID") != NULL);
+
+    return get_number(env, by_id ? "PMI_ID" : "PMI_RANK", ret, reterr);
+}
+
+int client_environ_read(char *const *env, struct client_environ *ret,
+                        struct ct_error *reterr)
+{
+    struct client_environ found = {.size = 0};
+
+    if (find_server(env, &found, reterr) < 0 ||
+        find_rank(env, &found, &found.rank, reterr) < 0)
+        return -1;
+    if (client_environ_get(env, "PMI_SIZE") != NULL &&
+        get_number(env, "PMI_SIZE", &found.size, reterr) < 0)
+        return -1;
+    found.jobid = client_environ_get(env, "PMI_JOBID");
+    *ret = found;
+    return 0;
+}
