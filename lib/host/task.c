@@ -10,14 +10,16 @@
 static const struct row {
     const char *launcher;
     const char *rank, *size;
+    const char *advice;
 } rows[] = {
-    {"ctrun", "CTRUN_RANK", "CTRUN_SIZE"},
-    {"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-    {"MVAPICH2", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"},
-    {"a launcher with PMI", "PMI_RANK", "PMI_SIZE"},
-    {"Flux", "FLUX_TASK_RANK", "FLUX_JOB_SIZE"},
+    {"ctrun", "CTRUN_RANK", "CTRUN_SIZE", NULL},
+    {"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", NULL},
+    {"MVAPICH2", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", NULL},
+    {"a launcher with PMI", "PMI_RANK", "PMI_SIZE", NULL},
+    {"Flux", "FLUX_TASK_RANK", "FLUX_JOB_SIZE", NULL},
     /* not SLURM_NTASKS: a batch script is one task, whatever it may start */
-    {"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"},
+    {"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS",
+     "srun --mpi=pmix or --mpi=pmi2"},
 };
 
 static bool find_number(char *const *env, const char *name, unsigned *ret)
@@ -38,7 +40,8 @@ static bool find_number(char *const *env, const char *name, unsigned *ret)
 bool host_task_find(char *const *env, struct host_task *ret)
 {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct host_task task = {.launcher = rows[i].launcher};
+        struct host_task task = {.launcher = rows[i].launcher,
+                                 .advice = rows[i].advice};
 
         if (find_number(env, rows[i].rank, &task.rank) &&
             find_number(env, rows[i].size, &task.size) && task.size > 1 &&

@@ -1,6 +1,6 @@
 /*
  * Another launcher's task: has somebody started several of us, who might be
- * meant as ranks of one job?
+ * meant as ranks of one job? This only looks; host.h asks.
  */
 #ifndef CT_HOST_TASK_H
 #define CT_HOST_TASK_H
@@ -10,6 +10,7 @@
 struct host_task {
     const char *launcher; /* "Slurm" */
     unsigned rank, size;
+    const char *advice; /* how it is made to speak PMI with us, or NULL */
 };
 
 /*
