@@ -6,6 +6,8 @@
 #ifndef CT_LAUNCHER_EXIT_H
 #define CT_LAUNCHER_EXIT_H
 
+struct agent_failure;
+
 enum ct_exit {
     EXIT_TIMEOUT = 124,      /* --timeout ran out */
     EXIT_CTRUN = 125,        /* ctrun failed, or a rank broke the PMI protocol,
@@ -14,5 +16,8 @@ enum ct_exit {
     EXIT_NOT_FOUND = 127,    /* the command was not found in the image */
     EXIT_SIGNAL = 128,       /* + the number of the signal */
 };
+
+/* What a failure makes the exit code of the job. */
+int exit_code_of(const struct agent_failure *failure);
 
 #endif

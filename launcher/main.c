@@ -5,6 +5,7 @@
 #include "container/rank.h"
 #include "launcher/exit.h"
 #include "launcher/job.h"
+#include "launcher/join.h"
 #include "launcher/options.h"
 #include "launcher/run.h"
 #include "launcher/say.h"
@@ -50,7 +51,7 @@ static int print_help(struct ct_error *reterr)
     return 0;
 }
 
-static int run_or_print(const struct options *options, struct ct_error *reterr)
+static int start_own(const struct options *options, struct ct_error *reterr)
 {
     struct job_spec spec;
     int rc;
@@ -65,32 +66,42 @@ static int run_or_print(const struct options *options, struct ct_error *reterr)
     return rc;
 }
 
-static int perform(const struct options *options, struct ct_error *reterr)
+/* *ret_told: what went wrong has been said. */
+static int perform(const struct options *options, char **argv, bool *ret_told,
+                   struct ct_error *reterr)
 {
+    bool joined = false;
+    int rc;
+
     if (options->help)
         return print_help(reterr);
     if (options->version) {
         puts(PACKAGE_STRING);
         return 0;
     }
-    return run_or_print(options, reterr);
+    rc = options->dry_run ? 0
+                          : join_job(options, argv, &joined, ret_told, reterr);
+    return rc < 0 || joined ? rc : start_own(options, reterr);
 }
 
 int main(int argc, char **argv)
 {
     struct options options = {0};
     struct ct_error err;
+    bool told = false;
     int code;
 
-    if (occupy_descriptors(&err) < 0 || refuse_privilege(&err) < 0 ||
-        options_parse(argc, argv, &options, &err) < 0)
+    if (occupy_descriptors(&err) < 0 || refuse_privilege(&err) < 0)
         code = -1;
-    else
-        code = perform(&options, &err);
-    if (code < 0) {
+    else if (options_parse(argc, argv, &options, &err) < 0) {
+        code = -1;
+        told = is_one_of_many();
+    } else
+        code = perform(&options, argv, &told, &err);
+    if (code < 0 && !told)
         say(0, -1, "%s", err.text);
+    if (code < 0)
         code = EXIT_CTRUN;
-    }
     options_clear(&options);
     if (fflush(stdout) != 0 && code == 0)
         code = EXIT_CTRUN;

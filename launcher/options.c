@@ -170,6 +170,20 @@ static int set_stdin(struct parser *p, const struct option_row *row,
     return 0;
 }
 
+static int set_host(struct parser *p, const struct option_row *row,
+                    const char *value)
+{
+    static const struct choice hosts[] = {
+        {"pmix", 0}, {"pmi2", 0}, {"pmi1", 0}, {"local", 0}, {0},
+    };
+    int known;
+
+    if (choose(hosts, value, &known) < 0)
+        return takes(p, row->argument, value);
+    p->options->host = value;
+    return 0;
+}
+
 static int set_output(struct parser *p, const struct option_row *row,
                       const char *value)
 {
@@ -334,6 +348,12 @@ static const struct option_row table[] = {
         .optional = true,
         .help = "the ranks must speak PMI (this kind of it)",
         .set = set_pmi,
+    },
+    {
+        .names = {"--host"},
+        .argument = "pmix|pmi2|pmi1|local",
+        .help = "how the launcher that started ctrun is asked",
+        .set = set_host,
     },
     {
         .names = {"--pset"},
@@ -656,6 +676,9 @@ static int parse_segment(struct parser *p)
         return 0;
     if (take_image(p) < 0 || take_command(p) < 0 || check_container(p) < 0)
         return -1;
+    p->app->ranks_given = p->app->ranks > 0;
+    if (!p->app->ranks_given)
+        p->app->ranks = 1;
     return 0;
 }
 
@@ -674,7 +697,7 @@ static int add_app(struct options *options, struct ct_error *reterr)
     if (apps == NULL)
         return ct_fail_nomem(reterr);
     options->apps = apps;
-    apps[options->app_count++] = (struct app_options){.ranks = 1};
+    apps[options->app_count++] = (struct app_options){0};
     return 0;
 }
 

@@ -23,7 +23,8 @@ enum pmi_choice { PMI_AUTO, PMI_1, PMI_2, PMI_X, PMI_NONE };
 
 /* One segment between " : ". */
 struct app_options {
-    unsigned ranks;      /* -n, -np, --ntasks; default 1 */
+    unsigned ranks; /* -n, -np, --ntasks; default 1 */
+    bool ranks_given;
     const char *image;   /* as typed; NULL with --no-container */
     struct strv command; /* COMMAND and its arguments */
     struct strv binds;   /* --bind src[:dst[:ro|rw]] each; comma lists split */
@@ -56,6 +57,7 @@ struct options {
     double kill_grace; /* --kill-grace SECONDS; default 2 */
     bool continues;    /* --on-failure=continue */
     int verbosity;     /* -v adds one (may repeat), -q makes it -1 */
+    const char *host;  /* --host pmix|pmi2|pmi1|local, or NULL: look */
     bool dry_run;      /* --dry-run: print the plan, start nothing */
 
     bool help;    /* -h, --help: nothing else was checked */

@@ -14,6 +14,7 @@
 #include "agent/agent.h"
 #include "base/scope.h"
 #include "launcher/exit.h"
+#include "launcher/pmi.h"
 #include "launcher/say.h"
 #include "launcher/stdio.h"
 
@@ -52,26 +53,6 @@ static void decide(struct run *run, int code)
     run->code = code;
 }
 
-static int exit_code(const struct agent_failure *failure)
-{
-    int code = failure->code & 0xff;
-
-    switch (failure->fault) {
-    case AGENT_EXITED:
-        return code;
-    case AGENT_KILLED:
-        return EXIT_SIGNAL + code;
-    case AGENT_ABORTED:
-        return code != 0 ? code : 1;
-    case AGENT_NOT_FOUND:
-        return EXIT_NOT_FOUND;
-    case AGENT_NOT_RUNNABLE:
-        return EXIT_NOT_RUNNABLE;
-    default:
-        return EXIT_CTRUN;
-    }
-}
-
 /*
  * What a single rank does is its caller's to know, as with env(1); and what
  * somebody asked for is no news.
@@ -81,6 +62,8 @@ static bool is_worth_saying(const struct run *run,
 {
     bool alone = run->spec->size == 1;
 
+    if (failure->fault == AGENT_ALONE) /* all tasks are, and one tells */
+        return !is_one_of_many();
     if (failure->fault == AGENT_EXITED)
         return !alone;
     if (failure->fault == AGENT_KILLED)
@@ -99,7 +82,7 @@ static bool goes_on(const struct run *run, const struct agent_failure *failure)
 static void lose_rank(struct run *run, const struct agent_failure *failure)
 {
     if (run->lost_code == 0)
-        run->lost_code = exit_code(failure);
+        run->lost_code = exit_code_of(failure);
     stdio_catch_up(run->stdio);
     say(run->options->verbosity, -1, "%s; the others go on", failure->text);
 }
@@ -114,7 +97,7 @@ static void on_failed(void *ctx, const struct agent_failure *failure)
         lose_rank(run, failure);
         return;
     }
-    decide(run, exit_code(failure));
+    decide(run, exit_code_of(failure));
     stdio_catch_up(run->stdio); /* what ranks say of it comes first */
     if (is_worth_saying(run, failure))
         say(run->options->verbosity, -1, "%s", failure->text);
@@ -339,17 +322,6 @@ static int raise_limit(struct rank_common *ret, struct ct_error *reterr)
 }
 
 /* ---- the parts ---- */
-
-static enum agent_pmi agent_pmi_of(enum pmi_choice pmi)
-{
-    static const enum agent_pmi of[] = {
-        [PMI_AUTO] = AGENT_PMI_AUTO, [PMI_1] = AGENT_PMI_1,
-        [PMI_2] = AGENT_PMI_2,       [PMI_X] = AGENT_PMI_X,
-        [PMI_NONE] = AGENT_PMI_NONE,
-    };
-
-    return of[pmi];
-}
 
 static unsigned universe(unsigned size)
 {

@@ -1,8 +1,12 @@
 #include "launcher/say.h"
 
+#include "host/task.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
+
+extern char **environ;
 
 /* One write() a line, so that lines of other programs do not come between. */
 void say(int verbosity, int level, const char *fmt, ...)
@@ -24,4 +28,11 @@ void say(int verbosity, int level, const char *fmt, ...)
     line[len] = '\n';
     if (write(STDERR_FILENO, line, (size_t)len + 1) < 0)
         return; /* there is nobody else to tell */
+}
+
+bool is_one_of_many(void)
+{
+    struct host_task task;
+
+    return host_task_find(environ, &task) && task.rank > 0;
 }

@@ -82,7 +82,7 @@ void agent_note(struct agent *agent, int level, const char *fmt, ...)
 
 static bool job_is_started(const struct job *job)
 {
-    return job->ready && job->started == job->size;
+    return job->ready && job->started == job->local_count;
 }
 
 void agent_settle(struct agent *agent)
@@ -211,7 +211,7 @@ static struct proc *find_proc(struct agent *agent, unsigned id)
 
 /* ---- what the zygote tells ---- */
 
-static enum agent_fault fault_of_command(int code)
+enum agent_fault agent_fault_of(int code)
 {
     return code == ENOENT   ? AGENT_NOT_FOUND
            : code == EACCES ? AGENT_NOT_RUNNABLE
@@ -248,7 +248,8 @@ static void on_prepared(struct agent *agent, struct zygote_event *ev)
     else if (job->number > 0)
         spawn_open(job);
     else if (job_open(job, &err) < 0)
-        agent_fail(agent, AGENT_BROKEN, 0, "%s", err.text);
+        agent_fail(agent, err.code == EXDEV ? AGENT_ALONE : AGENT_BROKEN, 0,
+                   "%s", err.text);
 }
 
 static void on_prepare_failed(struct agent *agent, struct zygote_event *ev)
@@ -261,7 +262,7 @@ static void on_prepare_failed(struct agent *agent, struct zygote_event *ev)
     if (job->number > 0)
         spawn_failed(job, ev->text);
     else
-        agent_fail(agent, fault_of_command(ev->code), 0, "%s", ev->text);
+        agent_fail(agent, agent_fault_of(ev->code), 0, "%s", ev->text);
 }
 
 static void on_started(struct agent *agent, struct zygote_event *ev)
@@ -282,23 +283,41 @@ static void on_start_failed(struct agent *agent, struct zygote_event *ev)
     if (proc == NULL)
         return;
     forget_live(proc);
-    proc_fail(proc, fault_of_command(ev->code), 0, "%s", ev->text);
+    proc_fail(proc, agent_fault_of(ev->code), 0, "%s", ev->text);
+}
+
+void proc_ended(struct proc *proc, int status)
+{
+    struct agent *agent = proc->job->agent;
+
+    if (!proc->live)
+        return;
+    proc_drain(proc);
+    pmix_drain(agent);
+    judge(proc, status);
+    forget_live(proc);
+    if (proc->failed && !agent->ending)
+        pmix_tell_lost(proc);
+    agent_note(agent, 2, "rank %u of job %s has ended; it spoke %s", proc->rank,
+               proc->job->id, proc_protocol(proc));
 }
 
 static void on_exited(struct agent *agent, struct zygote_event *ev)
 {
     struct proc *proc = find_proc(agent, ev->id);
 
-    if (proc == NULL || !proc->live)
-        return;
-    proc_drain(proc);
-    pmix_drain(agent);
-    judge(proc, ev->status);
-    forget_live(proc);
-    if (proc->failed && !agent->ending)
-        pmix_tell_lost(proc);
-    agent_note(agent, 2, "rank %u of job %s has ended; it spoke %s", proc->rank,
-               proc->job->id, proc_protocol(proc));
+    if (proc != NULL)
+        proc_ended(proc, ev->status);
+}
+
+static void on_lent(struct agent *agent, struct zygote_event *ev)
+{
+    struct job *job;
+    struct app *app = job_find_app(agent, ev->id, &job);
+    struct ct_error err;
+
+    if (app != NULL && members_lent(job, app, ev, &err) < 0)
+        agent_fail(agent, AGENT_BROKEN, 0, "%s", err.text);
 }
 
 static void on_lost(struct agent *agent, struct zygote_event *ev)
@@ -324,6 +343,7 @@ static void (*const handlers[])(struct agent *, struct zygote_event *) = {
     [ZYGOTE_STARTED] = on_started,
     [ZYGOTE_START_FAILED] = on_start_failed,
     [ZYGOTE_EXITED] = on_exited,
+    [ZYGOTE_LENT] = on_lent,
     [ZYGOTE_LOST] = on_lost,
     [ZYGOTE_GONE] = on_gone,
 };
@@ -362,7 +382,8 @@ void agent_pump(struct agent *agent)
     struct ct_error err;
 
     for (struct job *job = agent->jobs; job != NULL; job = job->next)
-        while (!agent->ending && job->ready && job->started < job->size &&
+        while (!agent->ending && job->ready &&
+               job->started < job->local_count &&
                !zygote_wants_write(agent->zygote))
             if (job_start_next(job, &err) < 0) {
                 agent_fail(agent, AGENT_BROKEN, 0, "cannot start rank %u: %s",
@@ -379,7 +400,7 @@ static struct proc *proc_of(struct ctpmi_client *client)
 {
     struct job *job = ctpmi_job_user(ctpmi_client_job(client));
 
-    return &job->procs[ctpmi_client_rank(client)];
+    return job_proc(job, ctpmi_client_rank(client));
 }
 
 static void pmi_ready(evutil_socket_t fd, short what, void *ctx)
@@ -539,6 +560,7 @@ static int make_zygote(struct agent *agent, struct ct_error *reterr)
         .plan_count = config->plan_count,
         .common = config->common,
         .inspect = mpi_inspect,
+        .orphaned = config->orphaned,
         .rundir = agent->rundir,
     };
 

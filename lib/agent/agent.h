@@ -51,6 +51,27 @@ struct agent_rank {
     pid_t pid; /* 0 until it runs */
 };
 
+/* A rank that another launcher has started (member.h). */
+struct agent_member {
+    unsigned rank;
+    unsigned app;
+    int fd; /* its connection, on which it waits */
+    pid_t pid;
+    int pidfd;
+    char *const *env; /* variables that it has and others have not; NULL */
+};
+
+/* A job of which another launcher has started all ranks. */
+struct agent_world {
+    const char *jobid; /* "N.M"; the same on all nodes */
+    unsigned size;
+    unsigned node; /* ours */
+    unsigned node_count;
+    const unsigned *node_of;            /* [size] */
+    const struct agent_member *members; /* this node's, by rank */
+    unsigned member_count;
+};
+
 struct agent_stdio {
     int fds[3];  /* -1: /dev/null. The agent closes those above 2 */
     pid_t group; /* process group to join; 0: one of its own */
@@ -60,6 +81,8 @@ enum agent_fault {
     AGENT_EXITED,       /* a rank ended with exit code `code`, which is not 0 */
     AGENT_KILLED,       /* a rank was ended by signal `code` */
     AGENT_ABORTED,      /* a rank asked PMI to end the job with `code` */
+    AGENT_EXITING,      /* likewise, and is about to exit with it */
+    AGENT_ALONE,        /* one of several tasks that would all be alone */
     AGENT_NOT_FOUND,    /* a command is not in its image */
     AGENT_NOT_RUNNABLE, /* or cannot be executed */
     AGENT_BROKEN,       /* the rest: container, protocol, a silent rank, ... */
@@ -102,6 +125,9 @@ struct agent_config {
     unsigned universe_size; /* MPI_UNIVERSE_SIZE; at least the ranks' number */
     enum agent_pmi pmi;
     bool pmi_required; /* a rank that ends without a word of PMI has failed */
+    const struct agent_world
+        *world; /* lives as long; NULL: all ranks are ours */
+    void (*orphaned)(unsigned ranks); /* as zygote_config has it */
     struct host_task outer; /* of a launcher that started us; size 0: none */
     bool continues; /* ranks may go on when one has failed: tell them of it */
     double kill_grace; /* seconds from SIGTERM to SIGKILL */
@@ -120,7 +146,8 @@ struct agent_config {
 struct agent *agent_create(const struct agent_config *config,
                            struct ct_error *reterr);
 
-/* Make the containers, then start the ranks; from here on callbacks come. */
+/* Make the containers, then start the ranks, or let them in; from here on
+ * callbacks come. */
 int agent_start(struct agent *agent, struct ct_error *reterr);
 
 /* "PID.0": the job's id, and the name of its KVS. */
@@ -137,6 +164,9 @@ void agent_end(struct agent *agent, int signal);
 
 /* Start no more; SIGKILL to all. */
 void agent_kill(struct agent *agent);
+
+/* Tell the world's members that were not let in yet to end with this code. */
+void agent_refuse(struct agent *agent, int exit_code);
 
 /* End whatever is left. NULL is fine. */
 void agent_destroy(struct agent *agent);

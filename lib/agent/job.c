@@ -19,9 +19,16 @@ static int fill_apps(struct job *job, const struct agent_app *apps)
         app->plan = apps[i].plan;
         app->ranks = apps[i].ranks;
         app->name = apps[i].argv[0];
+        for (size_t k = 0; k < ZYGOTE_LENT_FDS; k++)
+            app->lent_fds[k] = -1;
         job->size += apps[i].ranks;
     }
-    job->procs = calloc(job->size, sizeof *job->procs);
+    job->local_count = job->size;
+    if (job->world != NULL) {
+        job->size = job->world->size;
+        job->local_count = job->world->member_count;
+    }
+    job->procs = calloc(job->local_count, sizeof *job->procs);
     return job->procs != NULL ? 0 : -1;
 }
 
@@ -34,7 +41,12 @@ struct job *job_add(struct agent *agent, const struct agent_app *apps,
         return NULL;
     job->agent = agent;
     job->number = agent->job_count++;
-    snprintf(job->id, sizeof job->id, "%d.%u", (int)getpid(), job->number);
+    if (job->number == 0)
+        job->world = agent->config.world;
+    if (job->world != NULL)
+        snprintf(job->id, sizeof job->id, "%s", job->world->jobid);
+    else
+        snprintf(job->id, sizeof job->id, "%d.%u", (int)getpid(), job->number);
     job->app_count = job->unprepared = count;
     job->apps = calloc(count, sizeof *job->apps);
     if (job->apps == NULL || fill_apps(job, apps) < 0) {
@@ -52,16 +64,22 @@ static void proc_free(struct proc *proc)
         event_free(proc->pmi);
     if (proc->departed != NULL)
         event_free(proc->departed);
+    if (proc->talk != NULL)
+        event_free(proc->talk);
+    if (proc->ended != NULL)
+        event_free(proc->ended);
     free(proc->why);
 }
 
 void job_free(struct job *job)
 {
-    for (unsigned i = 0; job->procs != NULL && i < job->size; i++)
+    for (unsigned i = 0; job->procs != NULL && i < job->local_count; i++)
         proc_free(&job->procs[i]);
     free(job->procs);
-    for (unsigned i = 0; job->apps != NULL && i < job->app_count; i++)
+    for (unsigned i = 0; job->apps != NULL && i < job->app_count; i++) {
         strv_clear(&job->apps[i].env);
+        app_give_back(&job->apps[i]);
+    }
     free(job->apps);
     free(job->request);
     strv_clear(&job->names);
@@ -178,12 +196,13 @@ static int check_outer(const struct job *job, struct ct_error *reterr)
         job->family == FAMILY_NONE ||
         !(job->apps[0].mpi.linked || config->pmi_required))
         return 0;
-    return ct_fail(reterr, ENOTSUP,
+    return ct_fail(reterr, EXDEV,
                    "%s has started this as one of %u tasks, and '%s' would be "
-                   "%u worlds of one rank: joining another launcher's job is "
-                   "not possible yet; let one ctrun start all, with -n %u "
-                   "(--pmi=none starts it alone)",
+                   "%u worlds of one rank: there is no PMI by which the tasks "
+                   "could find each other (-vv tells more); say %s, or let one "
+                   "ctrun start all, with -n %u (--pmi=none starts it alone)",
                    outer->launcher, outer->size, job->apps[0].name, outer->size,
+                   outer->advice != NULL ? outer->advice : "so to the launcher",
                    outer->size);
 }
 
@@ -192,6 +211,8 @@ static unsigned *app_numbers(const struct job *job)
     unsigned *appnum = calloc(job->size, sizeof *appnum);
     unsigned rank = 0;
 
+    if (job->world != NULL) /* its host alone would know; one program to us */
+        return appnum;
     for (unsigned i = 0; appnum != NULL && i < job->app_count; i++)
         for (unsigned k = 0; k < job->apps[i].ranks; k++)
             appnum[rank++] = i;
@@ -206,6 +227,8 @@ static int open_pmi(struct job *job, const unsigned *appnum,
         .jobid = job->id,
         .size = job->size,
         .universe_size = agent->config.universe_size,
+        .node_of = job->world != NULL ? job->world->node_of : NULL,
+        .node = job->world != NULL ? job->world->node : 0,
         .appnum = appnum,
         .spawn = job->request != NULL ? job->request->pmi : NULL,
     };
@@ -221,22 +244,33 @@ static int open_pmi(struct job *job, const unsigned *appnum,
 static int add_procs(struct job *job, const unsigned *appnum)
 {
     struct agent *agent = job->agent;
-    struct proc **grown =
-        realloc(agent->procs, (agent->proc_count + job->size) * sizeof *grown);
+    struct proc **grown = realloc(
+        agent->procs, (agent->proc_count + job->local_count) * sizeof *grown);
 
     if (grown == NULL)
         return -1;
     agent->procs = grown;
-    for (unsigned r = 0; r < job->size; r++) {
-        struct proc *proc = &job->procs[r];
+    for (unsigned i = 0; i < job->local_count; i++) {
+        struct proc *proc = &job->procs[i];
+        const struct agent_member *member =
+            job->world != NULL ? &job->world->members[i] : NULL;
 
         proc->job = job;
-        proc->rank = r;
-        proc->app = appnum[r];
+        proc->member = member;
+        proc->rank = member != NULL ? member->rank : i;
+        proc->app = member != NULL ? member->app : appnum[i];
         proc->id = agent->proc_count;
         grown[agent->proc_count++] = proc;
     }
     return 0;
+}
+
+static int watch_members(struct job *job, struct ct_error *reterr)
+{
+    for (unsigned i = 0; i < job->local_count; i++)
+        if (member_watch(&job->procs[i], reterr) < 0)
+            return -1;
+    return members_borrow(job, reterr);
 }
 
 int job_open(struct job *job, struct ct_error *reterr)
@@ -257,8 +291,25 @@ int job_open(struct job *job, struct ct_error *reterr)
         return -1;
     if (add_procs(job, appnum) < 0)
         return ct_fail_nomem(reterr);
+    if (job->world != NULL)
+        return watch_members(job, reterr);
     job->ready = true;
     return 0;
+}
+
+struct proc *job_proc(const struct job *job, unsigned rank)
+{
+    unsigned low = 0, high = job->local_count;
+
+    while (high - low > 1) {
+        unsigned middle = low + (high - low) / 2;
+
+        if (job->procs[middle].rank <= rank)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &job->procs[low];
 }
 
 /* ---- ranks ---- */
@@ -289,8 +340,9 @@ static int own_environment(const struct proc *proc, struct strv *env)
 
     if (strv_addf(env, "CTRUN_RANK=%u", proc->rank) < 0 ||
         strv_addf(env, "CTRUN_SIZE=%u", job->size) < 0 ||
-        strv_addf(env, "CTRUN_LOCAL_RANK=%u", proc->rank) < 0 ||
-        strv_addf(env, "CTRUN_LOCAL_SIZE=%u", job->size) < 0)
+        strv_addf(env, "CTRUN_LOCAL_RANK=%u", (unsigned)(proc - job->procs)) <
+            0 ||
+        strv_addf(env, "CTRUN_LOCAL_SIZE=%u", job->local_count) < 0)
         return -1;
     return strv_addf(env, "CTRUN_JOBID=%s", job->id);
 }
@@ -300,7 +352,8 @@ static int environment(const struct proc *proc, struct strv *env,
 {
     enum family family = proc->job->family;
 
-    if (own_environment(proc, env) < 0 ||
+    if ((proc->member != NULL && strv_add_all(env, proc->member->env) < 0) ||
+        own_environment(proc, env) < 0 ||
         (family == FAMILY_PMI && pmi_environment(proc, env) < 0))
         return ct_fail_nomem(reterr);
     return family == FAMILY_PMIX ? pmix_environment(proc, env, reterr) : 0;
@@ -360,13 +413,13 @@ static const void *cpus_of(const struct proc *proc)
 }
 
 static int send_rank(struct proc *proc, const struct agent_stdio *stdio,
-                     int pmi, struct ct_error *reterr)
+                     int pmi, struct strv *env, struct ct_error *reterr)
 {
     struct agent *agent = proc->job->agent;
     const int fds[RANK_FDS] = {stdio->fds[0], stdio->fds[1], stdio->fds[2],
                                pmi};
-    struct strv env = {0};
-    struct zygote_rank rank = {
+    const struct zygote_rank rank = {
+        .env = strv_list(env),
         .id = proc->id,
         .app = proc->job->apps[proc->app].number,
         .fds = fds,
@@ -374,39 +427,45 @@ static int send_rank(struct proc *proc, const struct agent_stdio *stdio,
         .cpus_size = agent->config.cpus_size,
         .group = stdio->group,
     };
-    int rc;
 
-    if (environment(proc, &env, reterr) < 0) {
-        strv_clear(&env);
-        return -1;
-    }
-    rank.env = strv_list(&env);
-    rc = zygote_rank(agent->zygote, &rank, reterr);
-    strv_clear(&env);
-    return rc;
+    return zygote_rank(agent->zygote, &rank, reterr);
 }
 
-int job_start_next(struct job *job, struct ct_error *reterr)
+static int start_own(struct proc *proc, int pmi, struct strv *env,
+                     struct ct_error *reterr)
 {
-    struct proc *proc = &job->procs[job->started];
     struct agent_stdio stdio = {.fds = {-1, -1, -1}};
-    int pmi = -1, rc;
+    int rc = open_stdio(proc, &stdio, reterr);
 
-    rc = connect_pmi(proc, &pmi, reterr);
     if (rc == 0)
-        rc = open_stdio(proc, &stdio, reterr);
-    if (rc == 0)
-        rc = send_rank(proc, &stdio, pmi, reterr);
-    ct_close(&pmi);
+        rc = send_rank(proc, &stdio, pmi, env, reterr);
     for (int i = 0; i < 3; i++)
         if (stdio.fds[i] > 2)
             ct_close(&stdio.fds[i]);
     if (rc < 0)
         return -1;
-    job->started++;
     proc->live = true;
-    job->agent->live++;
+    proc->job->agent->live++;
     return 0;
+}
+
+int job_start_next(struct job *job, struct ct_error *reterr)
+{
+    struct proc *proc = &job->procs[job->started];
+    struct strv env = {0};
+    int pmi = -1, rc;
+
+    rc = connect_pmi(proc, &pmi, reterr);
+    if (rc == 0)
+        rc = environment(proc, &env, reterr);
+    if (rc == 0)
+        rc = proc->member != NULL ? member_start(proc, pmi, &env, reterr)
+                                  : start_own(proc, pmi, &env, reterr);
+    ct_close(&pmi);
+    strv_clear(&env);
+    if (rc == 0)
+        job->started++;
+    return rc;
 }
 
 /* One call brings all that it wrote, the next one the end of it. */

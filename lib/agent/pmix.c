@@ -17,14 +17,14 @@ static struct proc *proc_of(struct pmixsrv_job *job, unsigned rank)
 {
     struct job *ours = pmixsrv_job_user(job);
 
-    return &ours->procs[rank];
+    return job_proc(ours, rank);
 }
 
 static void pmix_abort(void *ctx, struct pmixsrv_job *job, unsigned rank,
                        int exitcode, const char *message)
 {
     (void)ctx;
-    proc_fail(proc_of(job, rank), AGENT_ABORTED, exitcode, "MPI_Abort(%d)%s%s",
+    proc_fail(proc_of(job, rank), AGENT_EXITING, exitcode, "MPI_Abort(%d)%s%s",
               exitcode, message[0] != '\0' ? ": " : "", message);
 }
 
@@ -78,7 +78,7 @@ static void pmix_describe(void *ctx, const struct pmixsrv_job *job,
 {
     const struct agent *agent = ctx;
     const struct job *ours = pmixsrv_job_user(job);
-    const struct proc *proc = &ours->procs[rank];
+    const struct proc *proc = job_proc(ours, rank);
 
     *ret = (struct pmixsrv_process){
         .host = agent->host,
@@ -151,6 +151,27 @@ static void make_nspace(const struct job *job, char *ret, size_t room)
     snprintf(ret, room, "%s.%016" PRIx64, job->id, job->agent->pmix_secret);
 }
 
+/* ---- apps ---- */
+
+struct sizes {
+    unsigned *items; /* ranks of each app */
+    unsigned count;
+};
+
+/* A world of members is one app: which ranks run what, only the host knows. */
+static int list_apps(const struct job *job, struct sizes *ret)
+{
+    bool one = job->world != NULL;
+
+    ret->count = one ? 1 : job->app_count;
+    ret->items = calloc(ret->count, sizeof *ret->items);
+    if (ret->items == NULL)
+        return -1;
+    for (unsigned i = 0; i < ret->count; i++)
+        ret->items[i] = one ? job->size : job->apps[i].ranks;
+    return 0;
+}
+
 /* ---- process sets ---- */
 
 /* Each app is one: "ctrun://app/0", of spawned jobs "ctrun://spawn/1/app/0". */
@@ -168,35 +189,37 @@ struct psets {
     unsigned *ranks;   /* [size], all of them */
 };
 
-static int add_apps(const struct job *job, struct psets *psets)
+static int add_apps(const struct job *job, const struct sizes *apps,
+                    struct psets *psets)
 {
     const unsigned *next = psets->ranks;
 
-    for (unsigned i = 0; i < job->app_count; i++) {
+    for (unsigned i = 0; i < apps->count; i++) {
         if (name_app(job, i, &psets->names) < 0)
             return -1;
         psets->items[psets->count++] = (struct pmixsrv_pset){
             .name = psets->names.items[i],
             .ranks = next,
-            .count = job->apps[i].ranks,
+            .count = apps->items[i],
         };
-        next += job->apps[i].ranks;
+        next += apps->items[i];
     }
     return 0;
 }
 
-static int make_psets(const struct job *job, struct psets *psets)
+static int make_psets(const struct job *job, const struct sizes *apps,
+                      struct psets *psets)
 {
     const struct agent_config *config = &job->agent->config;
     unsigned given = job->number == 0 ? config->pset_count : 0;
 
-    psets->items = calloc(job->app_count + given, sizeof *psets->items);
+    psets->items = calloc(apps->count + given, sizeof *psets->items);
     psets->ranks = calloc(job->size, sizeof *psets->ranks);
     if (psets->items == NULL || psets->ranks == NULL)
         return -1;
     for (unsigned rank = 0; rank < job->size; rank++)
         psets->ranks[rank] = rank;
-    if (add_apps(job, psets) < 0)
+    if (add_apps(job, apps, psets) < 0)
         return -1;
     for (unsigned i = 0; i < given; i++)
         psets->items[psets->count++] = (struct pmixsrv_pset){
@@ -216,7 +239,7 @@ static void free_psets(struct psets *psets)
 
 /* ---- jobs ---- */
 
-static int make_job(struct job *job, const unsigned *app_sizes,
+static int make_job(struct job *job, const struct sizes *apps,
                     const struct psets *psets, struct ct_error *reterr)
 {
     struct agent *agent = job->agent;
@@ -228,8 +251,8 @@ static int make_job(struct job *job, const unsigned *app_sizes,
         .universe_size = agent->config.universe_size > job->size
                              ? agent->config.universe_size
                              : job->size,
-        .app_sizes = app_sizes,
-        .app_count = job->app_count,
+        .app_sizes = apps->items,
+        .app_count = apps->count,
         .cpus = job->number == 0 ? agent->config.cpus : NULL,
         .cpus_size = agent->config.cpus_size,
         .psets = psets->items,
@@ -246,19 +269,18 @@ static int make_job(struct job *job, const unsigned *app_sizes,
 int pmix_open(struct job *job, struct ct_error *reterr)
 {
     struct agent *agent = job->agent;
-    CT_AUTO_FREE unsigned *sizes = calloc(job->app_count, sizeof *sizes);
+    struct sizes apps;
     struct psets psets = {0};
     int rc;
 
     if (agent->pmix == NULL && start_server(agent, reterr) < 0)
         return -1;
-    for (unsigned i = 0; sizes != NULL && i < job->app_count; i++)
-        sizes[i] = job->apps[i].ranks;
-    if (sizes == NULL || make_psets(job, &psets) < 0)
+    if (list_apps(job, &apps) < 0 || make_psets(job, &apps, &psets) < 0)
         rc = ct_fail_nomem(reterr);
     else
-        rc = make_job(job, sizes, &psets, reterr);
+        rc = make_job(job, &apps, &psets, reterr);
     free_psets(&psets);
+    free(apps.items);
     return rc;
 }
 

@@ -174,7 +174,7 @@ int spawn_requested(void *ctx, struct ctpmi_spawn *request)
 {
     struct job *parent = ctpmi_job_user(ctpmi_client_job(request->by));
     struct spawn *spawn = spawn_new(
-        &parent->procs[ctpmi_client_rank(request->by)], request->count);
+        job_proc(parent, ctpmi_client_rank(request->by)), request->count);
 
     if (spawn == NULL)
         return -1;
@@ -224,6 +224,6 @@ void spawn_failed(struct job *job, const char *reason)
     if (reason != NULL)
         agent_note(job->agent, 0, "MPI_Comm_spawn of %s: %s", job->apps[0].name,
                    reason);
-    job->started = job->size;
+    job->started = job->local_count;
     answer(job, false);
 }

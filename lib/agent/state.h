@@ -52,6 +52,8 @@ struct proc {
     struct event *pmi;           /* its socket */
     struct event *departed;      /* has closed it, and has not ended yet */
     char *why;                   /* what it did by closing it */
+    const struct agent_member *member; /* started by another launcher; NULL */
+    struct event *talk, *ended;        /* of a member */
 };
 
 struct app {
@@ -61,6 +63,9 @@ struct app {
     const char *name; /* argv[0], the owner's */
     struct mpi_info mpi;
     struct strv env; /* of a spawned one: what its parent hands to it */
+    char *lent;      /* what members need, as the zygote has packed it */
+    size_t lent_len;
+    int lent_fds[ZYGOTE_LENT_FDS];
     bool prepared;
 };
 
@@ -69,18 +74,20 @@ struct job {
     struct job *next;
     unsigned number; /* 0, or which spawned one */
     char id[32];
+    const struct agent_world *world; /* NULL: all ranks are ours */
     unsigned size;
+    unsigned local_count; /* ranks on this node */
     struct app *apps;
     unsigned app_count;
-    unsigned unprepared;
+    unsigned unprepared, unlent;
     struct spawn *request; /* not answered yet */
     struct strv names;     /* of a spawned job's apps */
     enum family family;
     enum family parents; /* of a spawned job */
     struct ctpmi_job *pmi;
     struct pmixsrv_job *pmix;
-    struct proc *procs; /* [size] */
-    unsigned started;   /* ranks handed to the zygote */
+    struct proc *procs; /* [local_count], by rank */
+    unsigned started;   /* ranks handed to the zygote, or let in */
     bool ready;         /* may be started */
 };
 
@@ -123,6 +130,10 @@ __attribute__((format(printf, 4, 5))) void proc_fail(struct proc *proc,
 void agent_settle(struct agent *agent);
 /* Take in what the zygote has told until now. */
 void agent_hear(struct agent *agent);
+/* What an errno value of starting a command tells. */
+enum agent_fault agent_fault_of(int code);
+/* A rank has ended, with a status as from waitpid() (0 when not known). */
+void proc_ended(struct proc *proc, int status);
 /* After a message to the zygote: wait for room when it has none. */
 void agent_pump(struct agent *agent);
 
@@ -140,9 +151,23 @@ int job_prepare(struct job *job, char *const *const *argvs,
 int job_open(struct job *job, struct ct_error *reterr);
 /* Start the next rank; 0 or -1 with the reason. */
 int job_start_next(struct job *job, struct ct_error *reterr);
+/* The rank's process on this node, which must be there. */
+struct proc *job_proc(const struct job *job, unsigned rank);
 struct agent_rank agent_rank_of(const struct proc *proc);
 /* Read what a rank has still said before it ended. */
 void proc_drain(struct proc *proc);
+
+/* member.c */
+/* Ask the zygote for what the job's members need; its answer; the end of it. */
+int members_borrow(struct job *job, struct ct_error *reterr);
+int members_lent(struct job *job, struct app *app,
+                 const struct zygote_event *event, struct ct_error *reterr);
+void app_give_back(struct app *app);
+/* Watch a member, which counts as a live rank from now on. */
+int member_watch(struct proc *proc, struct ct_error *reterr);
+/* Let it in. pmi: its PMI socket or -1; stays the caller's. */
+int member_start(struct proc *proc, int pmi, struct strv *env,
+                 struct ct_error *reterr);
 
 /* pmix.c */
 int pmix_open(struct job *job, struct ct_error *reterr);

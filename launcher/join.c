@@ -1,0 +1,406 @@
+/*
+ * From another launcher's task to a rank of its job:
+ *
+ *   host_open()      who we are, who is where
+ *   the card         the lowest rank of each node opens a socket and puts its
+ *                    name into the host's exchange
+ *   host_exchange()  when it is over every card can be read, and all sockets
+ *                    that cards name are open: nobody has to wait for a file
+ *   host_close()     the host has done its part
+ *   the agent        is forked by the lowest rank: of a process with one thread
+ *                    and no trace of the host's PMI
+ *   hello            each rank says who it is, and becomes what it is told
+ *
+ * The socket is an abstract one with a random name: there is nothing to be left
+ * behind and no name that two jobs could share. Whose it is both ends check.
+ */
+#include "launcher/join.h"
+
+#include "agent/member.h"
+#include "base/pack.h"
+#include "base/packet.h"
+#include "base/scope.h"
+#include "host/host.h"
+#include "host/task.h"
+#include "launcher/exit.h"
+#include "launcher/node.h"
+#include "launcher/say.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+enum { CARD_VERSION = 1, NAME_SIZE = 40, JOBID_SIZE = 24 };
+
+/* What the lowest rank of a node lets all know. */
+struct card {
+    char socket[NAME_SIZE];
+    char jobid[JOBID_SIZE]; /* rank 0's is the job's */
+};
+
+struct join {
+    const struct options *options;
+    char **argv;
+    struct host_conn *conn;
+    unsigned rank, size;
+    unsigned *node_of; /* [size] */
+    unsigned node_count;
+    unsigned leader; /* the lowest rank of our node */
+    struct card card;
+    char jobid[JOBID_SIZE];
+    int listener; /* of the leader */
+    int agent;    /* our connection to it */
+};
+
+/* ---- cards ---- */
+
+static int make_card(struct card *ret, struct ct_error *reterr)
+{
+    struct {
+        uint64_t name;
+        uint32_t job;
+    } random;
+
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return ct_fail_errno(reterr, "getrandom");
+    snprintf(ret->socket, sizeof ret->socket, "ctrun-%016" PRIx64, random.name);
+    /* Open MPI 4 reads it as a number, and some clients that as an int. */
+    snprintf(ret->jobid, sizeof ret->jobid, "%" PRIu32 ".0",
+             random.job & 0x7fffffff);
+    return 0;
+}
+
+static int put_card(struct join *join, struct ct_error *reterr)
+{
+    struct pack p = {0};
+    int rc;
+
+    if (join->listener >= 0) {
+        pack_u32(&p, CARD_VERSION);
+        pack_str(&p, join->card.socket);
+        pack_str(&p, join->card.jobid);
+    }
+    rc = p.failed ? ct_fail_nomem(reterr)
+                  : host_exchange(join->conn, p.bytes, p.len, reterr);
+    free(p.bytes);
+    return rc;
+}
+
+static int read_card(struct unpack *u, struct card *ret)
+{
+    uint32_t version = unpack_u32(u);
+    const char *socket = unpack_str(u);
+    const char *jobid = unpack_str(u);
+
+    if (u->failed || version != CARD_VERSION || socket == NULL ||
+        jobid == NULL || strlen(socket) >= sizeof ret->socket ||
+        strlen(jobid) >= sizeof ret->jobid)
+        return -1;
+    strcpy(ret->socket, socket);
+    strcpy(ret->jobid, jobid);
+    return 0;
+}
+
+static int get_card(const struct join *join, unsigned rank, struct card *ret,
+                    struct ct_error *reterr)
+{
+    CT_AUTO_FREE void *blob = NULL;
+    struct unpack u = {0};
+
+    if (host_blob(join->conn, rank, &blob, &u.len, reterr) < 0)
+        return -1;
+    u.bytes = blob;
+    if (u.len > 0 && read_card(&u, ret) == 0)
+        return 0;
+    return ct_fail(reterr, EPROTO,
+                   "rank %u has not said how to reach its node's agent: not "
+                   "every task is this version of ctrun",
+                   rank);
+}
+
+/* ---- sockets ---- */
+
+static socklen_t make_address(const char *name, struct sockaddr_un *ret)
+{
+    size_t len = strlen(name);
+
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(ret->sun_path + 1, name, len);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+}
+
+static int open_listener(struct join *join, struct ct_error *reterr)
+{
+    struct sockaddr_un address;
+    socklen_t len = make_address(join->card.socket, &address);
+
+    join->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (join->listener < 0 ||
+        bind(join->listener, (struct sockaddr *)&address, len) < 0 ||
+        listen(join->listener, 4096) < 0)
+        return ct_fail_errno(reterr, "a socket for the ranks of this node");
+    return 0;
+}
+
+static int check_peer(int fd, struct ct_error *reterr)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return ct_fail_errno(reterr, "SO_PEERCRED");
+    if (peer.uid != geteuid())
+        return ct_fail(reterr, EPERM, "the node's agent is user %u's",
+                       (unsigned)peer.uid);
+    return 0;
+}
+
+static int connect_agent(struct join *join, bool *ret_told,
+                         struct ct_error *reterr)
+{
+    struct sockaddr_un address;
+    socklen_t len = make_address(join->card.socket, &address);
+
+    join->agent = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (join->agent < 0 ||
+        connect(join->agent, (struct sockaddr *)&address, len) < 0) {
+        /* It has ended, with a word why. */
+        *ret_told = errno == ECONNREFUSED;
+        return ct_fail_errno(reterr, "cannot reach the node's agent");
+    }
+    return check_peer(join->agent, reterr);
+}
+
+/* ---- the agent ---- */
+
+static _Noreturn void be_agent(const struct join *join, int first)
+{
+    const struct node_config config = {
+        .options = join->options,
+        .jobid = join->jobid,
+        .size = join->size,
+        .node_of = join->node_of,
+        .node = join->node_of[join->rank],
+        .node_count = join->node_count,
+        .listener = join->listener,
+        .first = first,
+    };
+
+    setsid();
+    _exit(fork() == 0 ? node_main(&config) : 0);
+}
+
+/*
+ * The application must not find a child that it has not started, so the agent
+ * is forked twice.
+ */
+static int start_agent(struct join *join, struct ct_error *reterr)
+{
+    int pair[2], status;
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return ct_fail_errno(reterr, "a socket pair");
+    pid = fork();
+    if (pid == 0) {
+        close(pair[0]);
+        be_agent(join, pair[1]);
+    }
+    close(pair[1]);
+    join->agent = pair[0];
+    ct_close(&join->listener);
+    if (pid < 0)
+        return ct_fail_errno(reterr, "cannot start the node's agent");
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return 0;
+}
+
+/* ---- the member ---- */
+
+static int send_hello(const struct join *join, struct ct_error *reterr)
+{
+    CT_AUTO_FREE char *cwd = getcwd(NULL, 0);
+    struct pack p = {0};
+    ssize_t room = packet_make_room(join->agent, reterr);
+    int rc = 0;
+
+    if (room < 0)
+        return -1;
+    if (cwd == NULL)
+        return ct_fail_errno(reterr, "cannot tell the working directory");
+    pack_u32(&p, NODE_HELLO);
+    pack_u32(&p, join->rank);
+    pack_str(&p, cwd);
+    pack_list(&p, join->argv);
+    pack_list(&p, environ);
+    if (p.failed)
+        rc = ct_fail_nomem(reterr);
+    else if (p.len > (size_t)room)
+        rc = ct_fail(reterr, E2BIG, "too many arguments or variables");
+    else if (packet_send(join->agent, p.bytes, p.len, NULL, 0, 0) < 0)
+        rc = ct_fail_errno(reterr, "cannot speak to the node's agent");
+    free(p.bytes);
+    return rc;
+}
+
+static int become(const struct join *join, bool *ret_told,
+                  struct ct_error *reterr)
+{
+    const struct app_options *app = &join->options->apps[0];
+    struct member_end end;
+
+    if (send_hello(join, reterr) < 0)
+        return -1;
+    member_become(join->agent, app->command.items, &end, reterr);
+    *ret_told = end.told;
+    return end.exit_code;
+}
+
+/* ---- all of it ---- */
+
+static int take_facts(struct join *join, struct ct_error *reterr)
+{
+    const struct host_job *job = host_job(join->conn);
+
+    join->rank = job->rank;
+    join->size = job->size;
+    join->node_count = job->node_count;
+    join->node_of = calloc(job->size, sizeof *join->node_of);
+    if (join->node_of == NULL)
+        return ct_fail_nomem(reterr);
+    memcpy(join->node_of, job->node_of, job->size * sizeof *join->node_of);
+    while (join->node_of[join->leader] != join->node_of[join->rank])
+        join->leader++;
+    return 0;
+}
+
+static int check_nodes(const struct join *join, struct ct_error *reterr)
+{
+    if (join->node_count == 1)
+        return 0;
+    return ct_fail(reterr, ENOTSUP,
+                   "the job's %u ranks are on %u nodes, and ctrun joins them "
+                   "on one node only so far",
+                   join->size, join->node_count);
+}
+
+static bool leads(const struct join *join)
+{
+    return join->leader == join->rank;
+}
+
+/* All that needs the host. */
+static int meet(struct join *join, struct ct_error *reterr)
+{
+    struct card first;
+
+    if (leads(join) &&
+        (make_card(&join->card, reterr) < 0 || open_listener(join, reterr) < 0))
+        return -1;
+    if (put_card(join, reterr) < 0 ||
+        get_card(join, join->leader, &join->card, reterr) < 0 ||
+        get_card(join, 0, &first, reterr) < 0)
+        return -1;
+    strcpy(join->jobid, first.jobid);
+    return 0;
+}
+
+/* Said here, because the host may end us for giving up. */
+static int give_up(const struct join *join, bool *ret_told,
+                   const struct ct_error *err)
+{
+    say(0, -1, "%s", err->text);
+    *ret_told = true;
+    host_give_up(join->conn, EXIT_CTRUN);
+    return -1;
+}
+
+static int meet_and_part(struct join *join, bool *ret_told,
+                         struct ct_error *reterr)
+{
+    if (check_nodes(join, reterr) < 0) {
+        *ret_told = join->rank != 0; /* all know it, and one says it */
+        host_close(join->conn, NULL);
+        return -1;
+    }
+    if (meet(join, reterr) < 0)
+        return give_up(join, ret_told, reterr);
+    return host_close(join->conn, reterr);
+}
+
+static int join_world(struct join *join, bool *ret_told,
+                      struct ct_error *reterr)
+{
+    int rc = meet_and_part(join, ret_told, reterr);
+
+    if (rc == 0)
+        rc = leads(join) ? start_agent(join, reterr)
+                         : connect_agent(join, ret_told, reterr);
+    if (rc == 0)
+        rc = become(join, ret_told, reterr);
+    return rc;
+}
+
+static const struct host_adapter *look_for_host(const struct options *options)
+{
+    const struct app_options *app = &options->apps[0];
+    struct strv refused = {0};
+    const struct host_adapter *adapter;
+
+    if (options->app_count > 1 || app->ranks_given)
+        return NULL;
+    adapter = host_choose(environ, options->host, &refused);
+    for (size_t i = 0; i < refused.count; i++)
+        say(options->verbosity, 2, "host %s", refused.items[i]);
+    strv_clear(&refused);
+    return adapter;
+}
+
+static int join_host(struct join *join, const struct host_adapter *adapter,
+                     bool *ret_joined, bool *ret_told, struct ct_error *reterr)
+{
+    join->conn = host_open(adapter, environ, reterr);
+    if (join->conn == NULL)
+        return -1;
+    if (take_facts(join, reterr) < 0) {
+        host_give_up(join->conn, EXIT_CTRUN);
+        return -1;
+    }
+    if (join->size == 1) {
+        *ret_joined = false;
+        return host_close(join->conn, reterr);
+    }
+    say(join->options->verbosity, 2, "rank %u of %u, by %s", join->rank,
+        join->size, host_adapter_name(adapter));
+    return join_world(join, ret_told, reterr);
+}
+
+int join_job(const struct options *options, char **argv, bool *ret_joined,
+             bool *ret_told, struct ct_error *reterr)
+{
+    struct join join = {
+        .options = options, .argv = argv, .listener = -1, .agent = -1};
+    const struct host_adapter *adapter = NULL;
+    int rc;
+
+    *ret_joined = *ret_told = false;
+    if (options->host == NULL || strcmp(options->host, "local") != 0)
+        adapter = look_for_host(options);
+    if (adapter == NULL)
+        return 0;
+    *ret_joined = true;
+    rc = join_host(&join, adapter, ret_joined, ret_told, reterr);
+    free(join.node_of);
+    ct_close(&join.listener);
+    ct_close(&join.agent);
+    return rc;
+}

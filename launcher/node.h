@@ -1,0 +1,30 @@
+/*
+ * The agent of a node whose ranks another launcher has started.
+ */
+#ifndef CT_LAUNCHER_NODE_H
+#define CT_LAUNCHER_NODE_H
+
+#include "launcher/options.h"
+
+#include <sys/types.h>
+
+/* Of a member to its agent: rank, directory, argv, environment. */
+enum { NODE_HELLO = 0x68656c6c };
+
+struct node_config {
+    const struct options *options; /* of the member that starts the agent */
+    const char *jobid;
+    unsigned size;
+    const unsigned *node_of; /* [size] */
+    unsigned node, node_count;
+    int listener; /* members connect here */
+    int first;    /* the connection of the member that starts the agent */
+};
+
+/*
+ * Let the node's members come, be their agent, end with the last one. Runs in a
+ * process of its own; returns its exit code.
+ */
+int node_main(const struct node_config *config);
+
+#endif

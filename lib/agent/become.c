@@ -1,0 +1,137 @@
+/*
+ * The member's half: wait, enter, execute.
+ */
+#include "agent/member.h"
+#include "agent/member_wire.h"
+#include "base/pack.h"
+#include "base/packet.h"
+#include "base/scope.h"
+#include "container/environ.h"
+#include "container/rank.h"
+
+#include <string.h>
+
+enum { EXIT_BROKEN = 125, EXIT_NOT_RUNNABLE = 126, EXIT_NOT_FOUND = 127 };
+
+/* What a RUN packet brings: views into it. */
+struct grant {
+    int userns, mntns, pmi;
+    const char *path, *workdir, *home;
+    bool workdir_required;
+    const char **own, **scratch, **env;
+};
+
+static int take_grant(struct unpack *u, const int *fds, struct grant *ret)
+{
+    uint32_t has = unpack_u32(u);
+
+    ret->userns = ret->mntns = ret->pmi = -1;
+    if (has & MEMBER_HAS_CONTAINER) {
+        ret->userns = *fds++;
+        ret->mntns = *fds++;
+    }
+    if (has & MEMBER_HAS_PMI)
+        ret->pmi = *fds;
+    ret->own = unpack_list(u);
+    ret->path = unpack_str(u);
+    ret->workdir = unpack_str(u);
+    ret->workdir_required = unpack_u32(u) != 0;
+    ret->home = unpack_str(u);
+    ret->scratch = unpack_list(u);
+    ret->env = unpack_list(u);
+    return u->failed || ret->own == NULL || ret->scratch == NULL ||
+                   ret->env == NULL || ret->path == NULL
+               ? -1
+               : 0;
+}
+
+static int become(const struct grant *grant, char *const *argv,
+                  struct ct_error *reterr)
+{
+    const struct rank_common common = {.container = grant->userns >= 0};
+    CT_AUTO_FREE const char **env =
+        environ_join((char *const *)grant->env, grant->own);
+    struct rank_start start = {
+        .common = &common,
+        .path = grant->path,
+        .argv = argv,
+        .env = (char *const *)env,
+        .workdir = grant->workdir,
+        .scratch = (char *const *)grant->scratch,
+        .fds = {0, 1, 2, grant->pmi},
+    };
+
+    if (env == NULL)
+        return ct_fail_nomem(reterr);
+    if (!grant->workdir_required) {
+        start.workdir_else[0] = grant->home;
+        start.workdir_else[1] = "/";
+    }
+    return rank_become(&start, grant->userns, grant->mntns, reterr);
+}
+
+static int run(struct unpack *u, const int *fds, char *const *argv,
+               struct ct_error *reterr)
+{
+    struct grant grant = {0};
+    int rc;
+
+    if (take_grant(u, fds, &grant) < 0)
+        rc = ct_fail(reterr, EPROTO, "the agent's answer makes no sense");
+    else
+        rc = become(&grant, argv, reterr);
+    free(grant.own);
+    free(grant.scratch);
+    free(grant.env);
+    return rc;
+}
+
+/* The agent says it to the user, once for all that fail alike. */
+static void report(int fd, const struct ct_error *err, struct member_end *end)
+{
+    struct pack p = {0};
+
+    pack_u32(&p, MEMBER_FAILED);
+    pack_u32(&p, (uint32_t)err->code);
+    pack_str(&p, err->text);
+    end->told = !p.failed && packet_send(fd, p.bytes, p.len, NULL, 0, 0) >= 0;
+    end->exit_code = err->code == ENOENT   ? EXIT_NOT_FOUND
+                     : err->code == EACCES ? EXIT_NOT_RUNNABLE
+                                           : EXIT_BROKEN;
+    free(p.bytes);
+}
+
+static int obey(int fd, char *packet, size_t len, const int *fds,
+                char *const *argv, struct member_end *end,
+                struct ct_error *reterr)
+{
+    struct unpack u = {.bytes = packet, .len = len};
+    uint32_t message = unpack_u32(&u);
+
+    if (message == MEMBER_REFUSED) {
+        end->exit_code = (int)unpack_u32(&u);
+        end->told = true;
+        return ct_fail(reterr, ECANCELED, "the node's agent has refused");
+    }
+    run(&u, fds, argv, reterr);
+    report(fd, reterr, end);
+    return -1;
+}
+
+int member_become(int fd, char *const *argv, struct member_end *ret,
+                  struct ct_error *reterr)
+{
+    CT_AUTO_FREE char *packet = malloc(PACKET_MAX);
+    int fds[PACKET_FDS_MAX];
+    ssize_t len;
+
+    *ret = (struct member_end){.exit_code = EXIT_BROKEN};
+    if (packet == NULL)
+        return ct_fail_nomem(reterr);
+    do {
+        len = packet_receive(fd, packet, PACKET_MAX, fds, 0);
+    } while (len < 0 && errno == EINTR);
+    if (len <= 0)
+        return ct_fail(reterr, EPIPE, "the node's agent has gone");
+    return obey(fd, packet, (size_t)len, fds, argv, ret, reterr);
+}

@@ -1,0 +1,49 @@
+/*
+ * Gathering of data from some nodes to all of them, as fences want it: up a
+ * tree of these nodes to the first of them, and down again.
+ *
+ * A collective is told from others by its name, its nodes and its number: the
+ * n-th of that name among these nodes. So any number of them can be under way,
+ * and a node that is early does no harm.
+ */
+#ifndef CT_OVERLAY_COLLECTIVE_H
+#define CT_OVERLAY_COLLECTIVE_H
+
+#include "base/error.h"
+#include "overlay/overlay.h"
+
+struct collectives;
+
+/* One node's contribution. */
+struct collective_part {
+    unsigned node;
+    const void *bytes;
+    size_t len;
+};
+
+/* All of them, by node; valid until it returns. */
+typedef void collective_done(void *ctx, const struct collective_part *parts,
+                             unsigned count);
+
+/* NULL without memory. `send` sends to another node. */
+struct collectives *collectives_create(unsigned self,
+                                       void (*send)(void *ctx, unsigned node,
+                                                    const void *bytes,
+                                                    size_t len),
+                                       void *ctx);
+void collectives_free(struct collectives *all);
+
+/*
+ * Take part: nodes[0..count-1], ascending, have us among them. done(ctx) comes
+ * from here or from collectives_receive(), once.
+ */
+int collectives_begin(struct collectives *all, const char *name,
+                      const unsigned *nodes, unsigned count, const void *bytes,
+                      size_t len, collective_done *done, void *ctx,
+                      struct ct_error *reterr);
+
+/* What another node's `send` has sent to us. -1: it makes no sense. */
+int collectives_receive(struct collectives *all, unsigned from,
+                        const void *bytes, size_t len, struct ct_error *reterr);
+
+#endif
