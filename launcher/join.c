@@ -25,6 +25,8 @@
 #include "launcher/exit.h"
 #include "launcher/node.h"
 #include "launcher/say.h"
+#include "overlay/address.h"
+#include "wire/frame.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -38,12 +40,16 @@
 
 extern char **environ;
 
-enum { CARD_VERSION = 1, NAME_SIZE = 40, JOBID_SIZE = 24 };
+enum { CARD_VERSION = 2, NAME_SIZE = 40, JOBID_SIZE = 24, HOST_SIZE = 65 };
 
 /* What the lowest rank of a node lets all know. */
 struct card {
     char socket[NAME_SIZE];
-    char jobid[JOBID_SIZE]; /* rank 0's is the job's */
+    char host[HOST_SIZE];
+    struct addresses addresses; /* none where there is one node only */
+    /* Rank 0's are the job's. */
+    char jobid[JOBID_SIZE];
+    uint8_t secret[FRAME_SECRET_SIZE];
 };
 
 struct join {
@@ -53,11 +59,12 @@ struct join {
     unsigned rank, size;
     unsigned *node_of; /* [size] */
     unsigned node_count;
-    unsigned leader; /* the lowest rank of our node */
-    struct card card;
-    char jobid[JOBID_SIZE];
-    int listener; /* of the leader */
-    int agent;    /* our connection to it */
+    unsigned leader;     /* the lowest rank of our node */
+    struct card card;    /* of our node */
+    struct card *others; /* of the leader: [node_count], all nodes' */
+    int listener;        /* of the leader: for the ranks of its node, */
+    int overlay[2];      /* and for other agents */
+    int agent;           /* our connection to it */
 };
 
 /* ---- cards ---- */
@@ -69,8 +76,11 @@ static int make_card(struct card *ret, struct ct_error *reterr)
         uint32_t job;
     } random;
 
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
+    if (getrandom(&random, sizeof random, 0) != sizeof random ||
+        getrandom(ret->secret, sizeof ret->secret, 0) != sizeof ret->secret)
         return ct_fail_errno(reterr, "getrandom");
+    if (gethostname(ret->host, sizeof ret->host - 1) < 0)
+        strcpy(ret->host, "localhost");
     snprintf(ret->socket, sizeof ret->socket, "ctrun-%016" PRIx64, random.name);
     /* Open MPI 4 reads it as a number, and some clients that as an int. */
     snprintf(ret->jobid, sizeof ret->jobid, "%" PRIu32 ".0",
@@ -86,7 +96,10 @@ static int put_card(struct join *join, struct ct_error *reterr)
     if (join->listener >= 0) {
         pack_u32(&p, CARD_VERSION);
         pack_str(&p, join->card.socket);
+        pack_str(&p, join->card.host);
         pack_str(&p, join->card.jobid);
+        pack_bytes(&p, join->card.secret, sizeof join->card.secret);
+        address_pack(&p, &join->card.addresses);
     }
     rc = p.failed ? ct_fail_nomem(reterr)
                   : host_exchange(join->conn, p.bytes, p.len, reterr);
@@ -94,19 +107,28 @@ static int put_card(struct join *join, struct ct_error *reterr)
     return rc;
 }
 
+static int read_text(struct unpack *u, char *ret, size_t size)
+{
+    const char *text = unpack_str(u);
+
+    if (text == NULL || strlen(text) >= size)
+        return -1;
+    strcpy(ret, text);
+    return 0;
+}
+
 static int read_card(struct unpack *u, struct card *ret)
 {
-    uint32_t version = unpack_u32(u);
-    const char *socket = unpack_str(u);
-    const char *jobid = unpack_str(u);
+    const void *secret;
 
-    if (u->failed || version != CARD_VERSION || socket == NULL ||
-        jobid == NULL || strlen(socket) >= sizeof ret->socket ||
-        strlen(jobid) >= sizeof ret->jobid)
+    if (unpack_u32(u) != CARD_VERSION ||
+        read_text(u, ret->socket, sizeof ret->socket) < 0 ||
+        read_text(u, ret->host, sizeof ret->host) < 0 ||
+        read_text(u, ret->jobid, sizeof ret->jobid) < 0 ||
+        (secret = unpack_bytes(u, sizeof ret->secret)) == NULL)
         return -1;
-    strcpy(ret->socket, socket);
-    strcpy(ret->jobid, jobid);
-    return 0;
+    memcpy(ret->secret, secret, sizeof ret->secret);
+    return address_unpack(u, &ret->addresses);
 }
 
 static int get_card(const struct join *join, unsigned rank, struct card *ret,
@@ -183,9 +205,15 @@ static int connect_agent(struct join *join, bool *ret_told,
 
 static _Noreturn void be_agent(const struct join *join, int first)
 {
+    const char **hosts = calloc(join->node_count, sizeof *hosts);
+    struct addresses *peers = calloc(join->node_count, sizeof *peers);
     const struct node_config config = {
         .options = join->options,
-        .jobid = join->jobid,
+        .jobid = join->others[0].jobid,
+        .secret = join->others[0].secret,
+        .hosts = hosts,
+        .peers = peers,
+        .overlay = {join->overlay[0], join->overlay[1]},
         .size = join->size,
         .node_of = join->node_of,
         .node = join->node_of[join->rank],
@@ -194,6 +222,13 @@ static _Noreturn void be_agent(const struct join *join, int first)
         .first = first,
     };
 
+    for (unsigned node = 0;
+         hosts != NULL && peers != NULL && node < join->node_count; node++) {
+        hosts[node] = join->others[node].host;
+        peers[node] = join->others[node].addresses;
+    }
+    if (hosts == NULL || peers == NULL)
+        _exit(EXIT_CTRUN);
     setsid();
     _exit(fork() == 0 ? node_main(&config) : 0);
 }
@@ -217,6 +252,8 @@ static int start_agent(struct join *join, struct ct_error *reterr)
     close(pair[1]);
     join->agent = pair[0];
     ct_close(&join->listener);
+    ct_close(&join->overlay[0]);
+    ct_close(&join->overlay[1]);
     if (pid < 0)
         return ct_fail_errno(reterr, "cannot start the node's agent");
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -283,35 +320,45 @@ static int take_facts(struct join *join, struct ct_error *reterr)
     return 0;
 }
 
-static int check_nodes(const struct join *join, struct ct_error *reterr)
-{
-    if (join->node_count == 1)
-        return 0;
-    return ct_fail(reterr, ENOTSUP,
-                   "the job's %u ranks are on %u nodes, and ctrun joins them "
-                   "on one node only so far",
-                   join->size, join->node_count);
-}
-
 static bool leads(const struct join *join)
 {
     return join->leader == join->rank;
 }
 
+static int open_sockets(struct join *join, struct ct_error *reterr)
+{
+    if (make_card(&join->card, reterr) < 0 || open_listener(join, reterr) < 0)
+        return -1;
+    return join->node_count == 1
+               ? 0
+               : address_listen(join->options->overlay_if, join->overlay,
+                                &join->card.addresses, reterr);
+}
+
+/* The lowest ranks of all nodes, in the order of the nodes. */
+static int get_cards(struct join *join, struct ct_error *reterr)
+{
+    unsigned node = 0;
+
+    join->others = calloc(join->node_count, sizeof *join->others);
+    if (join->others == NULL)
+        return ct_fail_nomem(reterr);
+    for (unsigned rank = 0; rank < join->size; rank++)
+        if (join->node_of[rank] == node &&
+            get_card(join, rank, &join->others[node++], reterr) < 0)
+            return -1;
+    return 0;
+}
+
 /* All that needs the host. */
 static int meet(struct join *join, struct ct_error *reterr)
 {
-    struct card first;
-
-    if (leads(join) &&
-        (make_card(&join->card, reterr) < 0 || open_listener(join, reterr) < 0))
+    if (leads(join) && open_sockets(join, reterr) < 0)
         return -1;
-    if (put_card(join, reterr) < 0 ||
-        get_card(join, join->leader, &join->card, reterr) < 0 ||
-        get_card(join, 0, &first, reterr) < 0)
+    if (put_card(join, reterr) < 0)
         return -1;
-    strcpy(join->jobid, first.jobid);
-    return 0;
+    return leads(join) ? get_cards(join, reterr)
+                       : get_card(join, join->leader, &join->card, reterr);
 }
 
 /* Said here, because the host may end us for giving up. */
@@ -327,11 +374,6 @@ static int give_up(const struct join *join, bool *ret_told,
 static int meet_and_part(struct join *join, bool *ret_told,
                          struct ct_error *reterr)
 {
-    if (check_nodes(join, reterr) < 0) {
-        *ret_told = join->rank != 0; /* all know it, and one says it */
-        host_close(join->conn, NULL);
-        return -1;
-    }
     if (meet(join, reterr) < 0)
         return give_up(join, ret_told, reterr);
     return host_close(join->conn, reterr);
@@ -388,7 +430,12 @@ int join_job(const struct options *options, char **argv, bool *ret_joined,
              bool *ret_told, struct ct_error *reterr)
 {
     struct join join = {
-        .options = options, .argv = argv, .listener = -1, .agent = -1};
+        .options = options,
+        .argv = argv,
+        .listener = -1,
+        .overlay = {-1, -1},
+        .agent = -1,
+    };
     const struct host_adapter *adapter = NULL;
     int rc;
 
@@ -400,6 +447,7 @@ int join_job(const struct options *options, char **argv, bool *ret_joined,
     *ret_joined = true;
     rc = join_host(&join, adapter, ret_joined, ret_told, reterr);
     free(join.node_of);
+    free(join.others);
     ct_close(&join.listener);
     ct_close(&join.agent);
     return rc;

@@ -298,7 +298,9 @@ static void on_failed(void *ctx, const struct agent_failure *failure)
         return;
     node->decided = true;
     node->code = exit_code_of(failure);
-    say(node->config->options->verbosity, -1, "%s", failure->text);
+    say(node->config->options->verbosity, failure->elsewhere ? 1 : -1, "%s",
+        failure->text);
+    agent_tell_end(node->agent, failure);
     agent_refuse(node->agent, node->code);
     end_job(node, failure->fault);
 }
@@ -428,6 +430,10 @@ static int serve_members(struct node *node, struct ct_error *reterr)
         .node = node->config->node,
         .node_count = node->config->node_count,
         .node_of = node->config->node_of,
+        .hosts = node->config->hosts,
+        .peers = node->config->peers,
+        .secret = node->config->secret,
+        .listeners = {node->config->overlay[0], node->config->overlay[1]},
         .members = members,
         .member_count = node->guest_count,
     };

@@ -5,7 +5,9 @@
 #define CT_LAUNCHER_NODE_H
 
 #include "launcher/options.h"
+#include "overlay/address.h"
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Of a member to its agent: rank, directory, argv, environment. */
@@ -17,8 +19,12 @@ struct node_config {
     unsigned size;
     const unsigned *node_of; /* [size] */
     unsigned node, node_count;
-    int listener; /* members connect here */
-    int first;    /* the connection of the member that starts the agent */
+    const char *const *hosts;      /* [node_count] */
+    const struct addresses *peers; /* [node_count] where agents listen */
+    const uint8_t *secret;         /* [FRAME_SECRET_SIZE] */
+    int overlay[2];                /* where ours does */
+    int listener;                  /* members connect here */
+    int first; /* the connection of the member that starts the agent */
 };
 
 /*

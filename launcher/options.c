@@ -184,6 +184,16 @@ static int set_host(struct parser *p, const struct option_row *row,
     return 0;
 }
 
+static int set_overlay_if(struct parser *p, const struct option_row *row,
+                          const char *value)
+{
+    (void)row;
+    if (*value == '\0')
+        return takes(p, "the name of a network interface", value);
+    p->options->overlay_if = value;
+    return 0;
+}
+
 static int set_output(struct parser *p, const struct option_row *row,
                       const char *value)
 {
@@ -354,6 +364,12 @@ static const struct option_row table[] = {
         .argument = "pmix|pmi2|pmi1|local",
         .help = "how the launcher that started ctrun is asked",
         .set = set_host,
+    },
+    {
+        .names = {"--overlay-if"},
+        .argument = "NAME",
+        .help = "network between nodes (default: all of them)",
+        .set = set_overlay_if,
     },
     {
         .names = {"--pset"},

@@ -488,6 +488,11 @@ void agent_signal(struct agent *agent, int signal)
         event_add(agent->zygote_out, NULL);
 }
 
+void agent_tell_end(struct agent *agent, const struct agent_failure *failure)
+{
+    peers_end(agent, failure->fault, failure->code);
+}
+
 bool agent_is_complete(const struct agent *agent)
 {
     return job_is_started(agent->jobs);
@@ -544,6 +549,7 @@ static int make_server(struct agent *agent)
         .abort = pmi_abort,
         .fault = pmi_fault,
         .spawn = spawn_requested,
+        .fence = agent->peers != NULL ? peers_pmi_fence : NULL,
     };
 
     if (agent->config.pmi == AGENT_PMI_NONE)
@@ -584,6 +590,9 @@ struct agent *agent_create(const struct agent_config *config,
         strcpy(agent->host, "localhost");
     if (rundir_choose(&agent->rundir, reterr) < 0 ||
         make_zygote(agent, reterr) < 0)
+        goto fail;
+    if (config->world != NULL && config->world->node_count > 1 &&
+        peers_open(agent, reterr) < 0)
         goto fail;
     if (make_events(agent) < 0 || make_server(agent) < 0 ||
         job_add(agent, config->apps, config->app_count) == NULL) {
@@ -633,6 +642,7 @@ void agent_destroy(struct agent *agent)
         agent->procs[i]->failed = true; /* nothing is told any more */
     ctpmi_destroy(agent->server);
     pmix_close(agent);
+    peers_close(agent);
     while (agent->jobs != NULL) {
         struct job *job = agent->jobs;
         agent->jobs = job->next;

@@ -13,8 +13,10 @@
 #include "container/plan.h"
 #include "container/rank.h"
 #include "host/task.h"
+#include "overlay/address.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct agent;
@@ -68,6 +70,10 @@ struct agent_world {
     unsigned node; /* ours */
     unsigned node_count;
     const unsigned *node_of;            /* [size] */
+    const char *const *hosts;           /* [node_count] names of the nodes */
+    const struct addresses *peers;      /* [node_count] where agents listen */
+    int listeners[2];                   /* ours; the agent's from now on */
+    const uint8_t *secret;              /* [FRAME_SECRET_SIZE] */
     const struct agent_member *members; /* this node's, by rank */
     unsigned member_count;
 };
@@ -91,6 +97,7 @@ enum agent_fault {
 struct agent_failure {
     enum agent_fault fault;
     int code;
+    bool elsewhere; /* on another node, whose agent says it to the user */
     char text[560]; /* one line: which rank, where, what, why */
 };
 
@@ -164,6 +171,9 @@ void agent_end(struct agent *agent, int signal);
 
 /* Start no more; SIGKILL to all. */
 void agent_kill(struct agent *agent);
+
+/* Let the agents of other nodes know that the job ends, and of what. */
+void agent_tell_end(struct agent *agent, const struct agent_failure *failure);
 
 /* Tell the world's members that were not let in yet to end with this code. */
 void agent_refuse(struct agent *agent, int exit_code);

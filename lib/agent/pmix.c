@@ -59,7 +59,7 @@ static void pmix_signal(void *ctx, struct pmixsrv_job *job, unsigned rank,
     struct agent *agent = ctx;
     const struct proc *proc = proc_of(job, rank);
 
-    if (proc->live)
+    if (proc->rank == rank && proc->live)
         zygote_signal(agent->zygote, proc->id, signal, NULL);
     agent_pump(agent);
 }
@@ -80,6 +80,14 @@ static void pmix_describe(void *ctx, const struct pmixsrv_job *job,
     const struct job *ours = pmixsrv_job_user(job);
     const struct proc *proc = job_proc(ours, rank);
 
+    if (proc->rank != rank) { /* of another node, which alone knows more */
+        *ret = (struct pmixsrv_process){
+            .host = ours->world->hosts[ours->world->node_of[rank]],
+            .executable = ours->apps[0].name,
+            .runs = true,
+        };
+        return;
+    }
     *ret = (struct pmixsrv_process){
         .host = agent->host,
         .executable = ours->apps[proc->app].name,
@@ -110,6 +118,19 @@ static bool rundir_is_shared(const struct agent *agent)
     return true;
 }
 
+/* An nspace is the same on all nodes. */
+static int choose_secret(struct agent *agent, struct ct_error *reterr)
+{
+    const struct agent_world *world = agent->config.world;
+
+    if (world != NULL)
+        memcpy(&agent->pmix_secret, world->secret, sizeof agent->pmix_secret);
+    else if (getrandom(&agent->pmix_secret, sizeof agent->pmix_secret, 0) !=
+             sizeof agent->pmix_secret)
+        return ct_fail_errno(reterr, "getrandom");
+    return 0;
+}
+
 static int start_server(struct agent *agent, struct ct_error *reterr)
 {
     const struct pmixsrv_config config = {
@@ -119,13 +140,14 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
                       .spawn = pmix_spawn,
                       .signal = pmix_signal,
                       .log = pmix_log,
-                      .describe = pmix_describe},
+                      .describe = pmix_describe,
+                      .fence = peers_pmix_fence,
+                      .modex = peers_ask},
         .ctx = agent,
     };
 
-    if (getrandom(&agent->pmix_secret, sizeof agent->pmix_secret, 0) !=
-        sizeof agent->pmix_secret)
-        return ct_fail_errno(reterr, "getrandom");
+    if (choose_secret(agent, reterr) < 0)
+        return -1;
     if (rundir_make(&agent->rundir, reterr) < 0)
         return -1;
     agent->pmix = pmixsrv_create(&config, reterr);
@@ -248,6 +270,10 @@ static int make_job(struct job *job, const struct sizes *apps,
         .nspace = nspace,
         .host = agent->host,
         .size = job->size,
+        .node_of = job->world != NULL ? job->world->node_of : NULL,
+        .node = job->world != NULL ? job->world->node : 0,
+        .node_count = job->world != NULL ? job->world->node_count : 1,
+        .hosts = job->world != NULL ? job->world->hosts : NULL,
         .universe_size = agent->config.universe_size > job->size
                              ? agent->config.universe_size
                              : job->size,

@@ -98,6 +98,7 @@ struct agent {
     struct event *zygote_in, *zygote_out;
     struct event *kill_timer;
     struct ctpmi *server;
+    struct peers *peers;  /* of a world of several nodes */
     struct pmixsrv *pmix; /* once a job needs it */
     struct event *pmix_in;
     uint64_t pmix_secret; /* part of each nspace */
@@ -168,6 +169,20 @@ int member_watch(struct proc *proc, struct ct_error *reterr);
 /* Let it in. pmi: its PMI socket or -1; stays the caller's. */
 int member_start(struct proc *proc, int pmi, struct strv *env,
                  struct ct_error *reterr);
+
+/* peers.c */
+int peers_open(struct agent *agent, struct ct_error *reterr);
+void peers_close(struct agent *agent);
+void peers_end(struct agent *agent, enum agent_fault fault, int code);
+/* Callbacks of the two servers; ctx is the agent. */
+void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
+                     struct ctpmi_fence *fence, const char *name,
+                     const unsigned *members, size_t count, const void *data,
+                     size_t len);
+void peers_pmix_fence(void *ctx, struct pmixsrv_fence *fence, const char *name,
+                      const unsigned *members, size_t count, const void *data,
+                      size_t len);
+void peers_ask(void *ctx, struct pmixsrv_modex *modex, unsigned rank);
 
 /* pmix.c */
 int pmix_open(struct job *job, struct ct_error *reterr);

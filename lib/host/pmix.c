@@ -22,12 +22,14 @@
  * the helper does, since its end of the socket closes; and the helper ends with
  * us, killed by the kernel while libpmix has it, or on seeing our end close.
  *
- * A fence that collects data should give it to all nodes, but does not always:
- * that of PRRTE 3 with libpmix 5.0 collects nothing. And a get of a key that
- * was not put waits for it, be it for ever, unless told not to ask other nodes.
- * So every rank puts a mark before each fence. A get first gets the mark of
- * that rank, in whatever way it takes, and libpmix brings along all else that
- * the rank has put; then it gets the key, if it is here.
+ * A fence that collects data should give it to all nodes, but what mpirun of
+ * Open MPI 5.0 collects is not found afterwards. And a get of a key that was
+ * not put waits for it, be it for ever, unless told not to ask other nodes. So
+ * every rank puts a mark before each fence. A get first gets the mark of that
+ * rank, in whatever way it takes, and libpmix brings along all else that the
+ * rank has put; then it gets the key, if it is here. That way may lead to the
+ * daemon of the rank, which answers only while the rank is there. Hence a last
+ * fence in close.
  */
 #include "base/pack.h"
 #include "base/scope.h"
@@ -379,12 +381,23 @@ static int serve_get(struct helper *h, struct unpack *u, struct pack *ret,
     return 0;
 }
 
+/* Nobody goes while another may want something of it. */
+static pmix_status_t take_leave(const struct helper *h)
+{
+    pmix_status_t rc = PMIX_SUCCESS;
+    pmix_status_t finalized;
+
+    if (h->fences > 0)
+        rc = PMIx_Fence(NULL, 0, NULL, 0);
+    finalized = PMIx_Finalize(NULL, 0);
+    return rc != PMIX_SUCCESS ? rc : finalized;
+}
+
 static int serve_close(struct helper *h, struct unpack *u, struct pack *ret,
                        struct ct_error *reterr)
 {
-    pmix_status_t rc = PMIx_Finalize(NULL, 0);
+    pmix_status_t rc = take_leave(h);
 
-    (void)h;
     (void)u;
     (void)ret;
     if (rc != PMIX_SUCCESS)

@@ -1,7 +1,7 @@
 /*
  * Groups of processes: MPI Sessions and MPI_Comm_create_from_group. libpmix has
- * collected the members of this node, which are all; what it cannot make is a
- * context id that no other group of the jobs here has. The members go back with
+ * collected the members of this node; what it cannot make is a context id that
+ * no other group of the jobs here has (exchange.c). The members go back with
  * the answer: clients of 5.0 and later read them.
  */
 #include "guest/pmix/state.h"
@@ -16,7 +16,7 @@ static bool wants_context(const struct request *request)
     return false;
 }
 
-void group_construct(struct pmixsrv *server, struct request *request)
+void group_answer(struct request *request, size_t context)
 {
     struct infolist list = {0};
     pmix_data_array_t members = {
@@ -25,11 +25,8 @@ void group_construct(struct pmixsrv *server, struct request *request)
         .array = (void *)request->targets,
     };
 
-    if (wants_context(request)) {
-        infolist_add(&list, PMIX_GROUP_CONTEXT_ID, &server->next_context,
-                     PMIX_SIZE);
-        server->next_context++;
-    }
+    if (wants_context(request))
+        infolist_add(&list, PMIX_GROUP_CONTEXT_ID, &context, PMIX_SIZE);
     infolist_add(&list, PMIX_GROUP_MEMBERSHIP, &members, PMIX_DATA_ARRAY);
     request_answer_info(request, PMIX_SUCCESS, &list);
 }

@@ -6,63 +6,142 @@
  */
 #include "base/scope.h"
 #include "guest/pmix/state.h"
+#include "wire/mapping.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* "0,1,2,...": all ranks are local ones. */
-static char *list_ranks(unsigned size)
+/* ---- nodes ---- */
+
+static unsigned node_of(const struct pmixsrv_facts *facts, unsigned rank)
 {
-    size_t room = (size_t)size * 11 + 1, used = 0;
+    return facts->node_of != NULL ? facts->node_of[rank] : 0;
+}
+
+static unsigned our_node(const struct pmixsrv_facts *facts)
+{
+    return facts->node_of != NULL ? facts->node : 0;
+}
+
+static unsigned count_nodes(const struct pmixsrv_facts *facts)
+{
+    return facts->node_of != NULL ? facts->node_count : 1;
+}
+
+static const char *host_of(const struct pmixsrv_facts *facts, unsigned node)
+{
+    return facts->hosts != NULL ? facts->hosts[node] : facts->host;
+}
+
+/* "0,1,2,...": the ranks of a node. */
+static char *list_ranks(const struct pmixsrv_facts *facts, unsigned node)
+{
+    size_t room = (size_t)facts->size * 11 + 1, used = 0;
     char *list = malloc(room);
 
-    for (unsigned rank = 0; list != NULL && rank < size; rank++)
-        used += (size_t)snprintf(list + used, room - used, "%s%u",
-                                 rank > 0 ? "," : "", rank);
+    if (list != NULL)
+        list[0] = '\0';
+    for (unsigned rank = 0; list != NULL && rank < facts->size; rank++)
+        if (node_of(facts, rank) == node)
+            used += (size_t)snprintf(list + used, room - used, "%s%u",
+                                     used > 0 ? "," : "", rank);
     return list;
+}
+
+/* The ranks of one node after those of another: "0,1;2,3", "a,b". */
+static char *join_nodes(const struct pmixsrv_facts *facts, bool ranks)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    for (unsigned node = 0; f != NULL && node < count_nodes(facts); node++) {
+        CT_AUTO_FREE char *list = ranks ? list_ranks(facts, node) : NULL;
+
+        fprintf(f, "%s%s",
+                node == 0 ? ""
+                : ranks   ? ";"
+                          : ",",
+                !ranks         ? host_of(facts, node)
+                : list != NULL ? list
+                               : "");
+    }
+    if (f == NULL || fclose(f) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static unsigned count_local(const struct pmixsrv_facts *facts,
+                            unsigned *ret_first)
+{
+    unsigned count = 0;
+
+    for (unsigned rank = facts->size; rank-- > 0;)
+        if (node_of(facts, rank) == our_node(facts)) {
+            *ret_first = rank;
+            count++;
+        }
+    return count;
 }
 
 /* ---- the job ---- */
 
 static void add_sizes(struct infolist *ret, const struct pmixsrv_facts *facts)
 {
+    unsigned first = 0, local = count_local(facts, &first);
+
     infolist_string(ret, PMIX_JOBID, facts->nspace);
     infolist_u32(ret, PMIX_UNIV_SIZE, facts->universe_size);
     infolist_u32(ret, PMIX_JOB_SIZE, facts->size);
     infolist_u32(ret, PMIX_MAX_PROCS, facts->universe_size);
     infolist_u32(ret, PMIX_JOB_NUM_APPS, facts->app_count);
-    infolist_u32(ret, PMIX_NUM_NODES, 1);
-    infolist_u32(ret, PMIX_NODE_SIZE, facts->size);
-    infolist_u32(ret, PMIX_LOCAL_SIZE, facts->size);
-    infolist_rank(ret, PMIX_LOCALLDR, 0);
-    infolist_u32(ret, PMIX_NODEID, 0);
+    infolist_u32(ret, PMIX_NUM_NODES, count_nodes(facts));
+    infolist_u32(ret, PMIX_NODE_SIZE, local);
+    infolist_u32(ret, PMIX_LOCAL_SIZE, local);
+    infolist_rank(ret, PMIX_LOCALLDR, first);
+    infolist_u32(ret, PMIX_NODEID, our_node(facts));
     infolist_string(ret, PMIX_HOSTNAME, facts->host);
 }
 
 /* Who is where: what libpmix encodes only libpmix can read. */
 static int add_maps(struct infolist *ret, const struct pmixsrv_facts *facts,
-                    const char *ranks, struct ct_error *reterr)
+                    struct ct_error *reterr)
 {
-    char *nodes = NULL, *procs = NULL, anl[48];
-    pmix_status_t rc = PMIx_generate_regex(facts->host, &nodes);
+    CT_AUTO_FREE char *hosts = join_nodes(facts, false);
+    CT_AUTO_FREE char *ranks = join_nodes(facts, true);
+    CT_AUTO_FREE char *nodes = NULL, *procs = NULL;
+    pmix_status_t rc;
 
+    if (hosts == NULL || ranks == NULL)
+        return ct_fail_nomem(reterr);
+    rc = PMIx_generate_regex(hosts, &nodes);
     if (rc == PMIX_SUCCESS)
         rc = PMIx_generate_ppn(ranks, &procs);
-    if (rc == PMIX_SUCCESS) {
-        infolist_add(ret, PMIX_NODE_MAP, nodes, PMIX_REGEX);
-        infolist_add(ret, PMIX_PROC_MAP, procs, PMIX_REGEX);
-    }
-    free(nodes);
-    free(procs);
     if (rc != PMIX_SUCCESS)
         return ct_fail(reterr, EIO, "PMIx_generate_regex: %s",
                        PMIx_Error_string(rc));
-    infolist_string(ret, PMIX_LOCAL_PEERS, ranks);
-    snprintf(anl, sizeof anl, "(vector,(0,1,%u))", facts->size);
-    infolist_string(ret, PMIX_ANL_MAP, anl);
+    infolist_add(ret, PMIX_NODE_MAP, nodes, PMIX_REGEX);
+    infolist_add(ret, PMIX_PROC_MAP, procs, PMIX_REGEX);
     return 0;
+}
+
+/* A map that is too long is left out, as Flux does. */
+static int add_places(struct infolist *ret, const struct pmixsrv_facts *facts,
+                      struct ct_error *reterr)
+{
+    CT_AUTO_FREE char *peers = list_ranks(facts, our_node(facts));
+    char anl[4096];
+
+    if (peers == NULL)
+        return ct_fail_nomem(reterr);
+    infolist_string(ret, PMIX_LOCAL_PEERS, peers);
+    if (mapping_encode(facts->node_of, facts->size, anl, sizeof anl, NULL) > 0)
+        infolist_string(ret, PMIX_ANL_MAP, anl);
+    return add_maps(ret, facts, reterr);
 }
 
 static void add_apps(struct infolist *ret, const struct pmixsrv_facts *facts)
@@ -82,8 +161,10 @@ static void add_apps(struct infolist *ret, const struct pmixsrv_facts *facts)
 
 static void add_rank_data(struct infolist *ret, const struct pmixsrv_job *job,
                           const struct pmixsrv_facts *facts, unsigned rank,
-                          unsigned app, unsigned app_rank)
+                          unsigned app, unsigned app_rank, unsigned local_rank)
 {
+    unsigned node = node_of(facts, rank);
+    bool ours = node == our_node(facts);
     struct infolist items = {0};
     char procdir[PMIXSRV_PATH_MAX];
 
@@ -91,28 +172,33 @@ static void add_rank_data(struct infolist *ret, const struct pmixsrv_job *job,
     infolist_u32(&items, PMIX_APPNUM, app);
     infolist_rank(&items, PMIX_GLOBAL_RANK, rank);
     infolist_rank(&items, PMIX_APP_RANK, app_rank);
-    infolist_u16(&items, PMIX_LOCAL_RANK, (uint16_t)rank);
-    infolist_u16(&items, PMIX_NODE_RANK, (uint16_t)rank);
-    infolist_u32(&items, PMIX_NODEID, 0);
-    infolist_string(&items, PMIX_HOSTNAME, facts->host);
+    infolist_u16(&items, PMIX_LOCAL_RANK, (uint16_t)local_rank);
+    infolist_u16(&items, PMIX_NODE_RANK, (uint16_t)local_rank);
+    infolist_u32(&items, PMIX_NODEID, node);
+    infolist_string(&items, PMIX_HOSTNAME, host_of(facts, node));
     infolist_u32(&items, PMIX_REINCARNATION, 0);
     if (facts->cpus != NULL)
         locality_add(&items, facts->cpus[rank], facts->cpus_size);
-    if (job->server->config.tmpdir_is_shared) {
+    if (ours && job->server->config.tmpdir_is_shared) {
         pmixsrv_directory(job, (int)rank, procdir);
         infolist_string(&items, PMIX_PROCDIR, procdir);
     }
     infolist_array(ret, PMIX_PROC_DATA, &items);
 }
 
-static void add_ranks(struct infolist *ret, const struct pmixsrv_job *job,
-                      const struct pmixsrv_facts *facts)
+static int add_ranks(struct infolist *ret, const struct pmixsrv_job *job,
+                     const struct pmixsrv_facts *facts, struct ct_error *reterr)
 {
+    CT_AUTO_FREE unsigned *seen = calloc(count_nodes(facts), sizeof *seen);
     unsigned rank = 0;
 
+    if (seen == NULL)
+        return ct_fail_nomem(reterr);
     for (unsigned app = 0; app < facts->app_count; app++)
-        for (unsigned i = 0; i < facts->app_sizes[app]; i++)
-            add_rank_data(ret, job, facts, rank++, app, i);
+        for (unsigned i = 0; i < facts->app_sizes[app]; i++, rank++)
+            add_rank_data(ret, job, facts, rank, app, i,
+                          seen[node_of(facts, rank)]++);
+    return 0;
 }
 
 /* Open MPI keeps its files there; it is removed with all that is in it. */
@@ -145,15 +231,12 @@ static void add_parent(struct infolist *ret, const struct pmixsrv_spawn *spawn)
 static int collect(struct infolist *ret, const struct pmixsrv_job *job,
                    const struct pmixsrv_facts *facts, struct ct_error *reterr)
 {
-    CT_AUTO_FREE char *ranks = list_ranks(facts->size);
-
-    if (ranks == NULL)
-        return ct_fail_nomem(reterr);
     add_sizes(ret, facts);
-    if (add_maps(ret, facts, ranks, reterr) < 0)
+    if (add_places(ret, facts, reterr) < 0)
         return -1;
     add_apps(ret, facts);
-    add_ranks(ret, job, facts);
+    if (add_ranks(ret, job, facts, reterr) < 0)
+        return -1;
     add_directories(ret, job);
     topology_add(ret);
     add_parent(ret, facts->spawn);
@@ -164,13 +247,14 @@ int jobinfo_register(struct pmixsrv_job *job, const struct pmixsrv_facts *facts,
                      struct ct_error *reterr)
 {
     struct infolist all = {0};
+    unsigned first, local = count_local(facts, &first);
     int rc = collect(&all, job, facts, reterr);
     pmix_status_t status = PMIX_SUCCESS;
 
     /* Without a callback it waits for libpmix's thread. */
     if (rc == 0)
-        status = PMIx_server_register_nspace(job->nspace, (int)job->size,
-                                             all.items, all.count, NULL, NULL);
+        status = PMIx_server_register_nspace(job->nspace, (int)local, all.items,
+                                             all.count, NULL, NULL);
     infolist_clear(&all);
     if (status != PMIX_SUCCESS && status != PMIX_OPERATION_SUCCEEDED)
         return ct_fail(reterr, EIO, "PMIx_server_register_nspace: %s",

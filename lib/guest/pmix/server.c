@@ -179,8 +179,24 @@ static int define_psets(struct pmixsrv_job *job,
     return 0;
 }
 
+static int copy_nodes(struct pmixsrv_job *job,
+                      const struct pmixsrv_facts *facts,
+                      struct ct_error *reterr)
+{
+    size_t size = facts->size * sizeof *job->node_of;
+
+    if (facts->node_of == NULL || facts->node_count == 1)
+        return 0;
+    job->node_of = malloc(size);
+    if (job->node_of == NULL)
+        return ct_fail_nomem(reterr);
+    memcpy(job->node_of, facts->node_of, size);
+    return 0;
+}
+
 static void job_free(struct pmixsrv_job *job)
 {
+    free(job->node_of);
     free(job->states);
     free(job);
 }
@@ -319,7 +335,10 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
     snprintf(job->nspace, sizeof job->nspace, "%s", facts->nspace);
     job->size = facts->size;
     job->user = facts->user;
-    if (make_directory(job, -1, reterr) < 0 ||
+    job->node = facts->node;
+    job->node_count = facts->node_of != NULL ? facts->node_count : 1;
+    if (copy_nodes(job, facts, reterr) < 0 ||
+        make_directory(job, -1, reterr) < 0 ||
         jobinfo_register(job, facts, reterr) < 0 ||
         define_psets(job, facts, reterr) < 0) {
         job_free(job);

@@ -21,6 +21,8 @@
 
 struct pmixsrv;
 struct pmixsrv_job;
+struct pmixsrv_fence; /* waits for other nodes */
+struct pmixsrv_modex; /* a question for another node */
 
 /* One command of a spawn request. */
 struct pmixsrv_command {
@@ -66,6 +68,18 @@ struct pmixsrv_callbacks {
 
     void (*describe)(void *ctx, const struct pmixsrv_job *job, unsigned rank,
                      struct pmixsrv_process *ret);
+
+    /*
+     * All of this node have arrived; members[0..count-1] (NULL: all ranks of
+     * the job that has several nodes) are on other nodes too: exchange data,
+     * then pmixsrv_fence_done(). All live until this returns.
+     */
+    void (*fence)(void *ctx, struct pmixsrv_fence *fence, const char *name,
+                  const unsigned *members, size_t count, const void *data,
+                  size_t len);
+
+    /* What has the rank, of another node, committed? pmixsrv_modex_done(). */
+    void (*modex)(void *ctx, struct pmixsrv_modex *modex, unsigned rank);
 };
 
 struct pmixsrv_config {
@@ -112,6 +126,10 @@ struct pmixsrv_facts {
     const char *nspace; /* unique on the host; at most 200 bytes */
     const char *host;   /* this node's name */
     unsigned size;
+    const unsigned *node_of; /* [size]; NULL: all on this node */
+    unsigned node;           /* this node's number */
+    unsigned node_count;
+    const char *const *hosts; /* [node_count]; NULL: this one's alone */
     unsigned universe_size;
     const unsigned *app_sizes; /* ranks of each app, in their order */
     unsigned app_count;
@@ -142,6 +160,23 @@ enum pmixsrv_state pmixsrv_rank_state(const struct pmixsrv_job *job,
 /* The rank has died and the others go on: they are sent an event
    (PMIX_ERR_PROC_ABORTED). */
 void pmixsrv_rank_lost(struct pmixsrv_job *job, unsigned rank);
+
+/* All nodes' data, one after another, this one's too; malloc'ed, is taken. */
+void pmixsrv_fence_done(struct pmixsrv_fence *fence, void *data, size_t len);
+
+/* status: PMIXSRV_MODEX_FAILED, or what pmixsrv_modex_serve() told. */
+enum { PMIXSRV_MODEX_FAILED = 1 };
+void pmixsrv_modex_done(struct pmixsrv_modex *modex, int status,
+                        const void *data, size_t len);
+
+/*
+ * What has a rank of this node committed? done() is told, here or later, when
+ * it has committed something.
+ */
+void pmixsrv_modex_serve(struct pmixsrv_job *job, unsigned rank,
+                         void (*done)(void *ctx, int status, const void *data,
+                                      size_t len),
+                         void *ctx);
 
 /* Answer a spawn request; child is NULL when it failed. */
 void pmixsrv_spawn_done(struct pmixsrv_spawn *request,

@@ -64,6 +64,8 @@ struct pmixsrv_job {
     struct pmixsrv_job *next;
     pmix_nspace_t nspace;
     unsigned size;
+    unsigned *node_of; /* [size]; NULL: all are on this node */
+    unsigned node, node_count;
     void *user;
     enum pmixsrv_state *states; /* [size] */
 };
@@ -75,7 +77,7 @@ struct pmixsrv {
     struct pset *psets;
     struct published *published;
     struct request *waiting; /* lookups that wait for somebody to publish */
-    size_t next_context;     /* context id of the next group */
+    uint64_t next_context;   /* context id of the next group */
     bool initialized;
     bool stopped;
 
@@ -109,6 +111,9 @@ struct pmixsrv_job *pmixsrv_find_job(struct pmixsrv *server,
 void pmixsrv_accept_upcalls(struct pmixsrv *server);
 pmix_server_module_t *pmixsrv_module(void);
 void request_free(struct request *request);
+/* For PMIx_server_dmodex_request(): a request that exchange_served() ends. */
+void pmixsrv_on_served(pmix_status_t status, char *data, size_t size,
+                       void *cbdata);
 void request_answer_op(struct request *request, pmix_status_t status);
 /* The list is libpmix's until it has sent it, and then freed. */
 void request_answer_info(struct request *request, pmix_status_t status,
@@ -124,8 +129,15 @@ void names_unpublish(struct pmixsrv *server, struct request *request);
 /* spawn.c */
 void spawn_request(struct pmixsrv *server, struct request *request);
 
+/* exchange.c */
+void exchange_fence(struct pmixsrv *server, struct request *request);
+void exchange_connect(struct pmixsrv *server, struct request *request);
+void exchange_group(struct pmixsrv *server, struct request *request);
+void exchange_modex(struct pmixsrv *server, struct request *request);
+void exchange_served(struct pmixsrv *server, struct request *request);
+
 /* group.c */
-void group_construct(struct pmixsrv *server, struct request *request);
+void group_answer(struct request *request, size_t context);
 
 /* locality.c */
 void topology_add(struct infolist *ret);

@@ -191,52 +191,54 @@ static pmix_status_t on_abort(const pmix_proc_t *proc, void *client, int status,
 
 /* ---- data ---- */
 
-static void release_data(void *data)
-{
-    free(data);
-}
-
-/* All of this node's data is all data there is. */
-static void serve_fence(struct pmixsrv *server, struct request *request)
-{
-    char *data = request->data;
-
-    (void)server;
-    request->data = NULL;
-    request->answer.modex(PMIX_SUCCESS, data, request->ndata, request->cbdata,
-                          release_data, data);
-    request_free(request);
-}
-
 static pmix_status_t on_fence(const pmix_proc_t procs[], size_t nprocs,
                               const pmix_info_t info[], size_t ninfo,
                               char *data, size_t ndata,
                               pmix_modex_cbfunc_t answer, void *cbdata)
 {
     struct request *request =
-        request_new(serve_fence, NULL, info, ninfo, cbdata);
+        request_new(exchange_fence, NULL, info, ninfo, cbdata);
 
-    (void)procs;
-    (void)nprocs;
     if (request == NULL)
         return PMIX_ERR_NOMEM;
+    request->targets = procs;
+    request->ntargets = nprocs;
     request->data = data; /* from here on it is ours */
     request->ndata = ndata;
     request->answer.modex = answer;
     return hand_over(request);
 }
 
-/* Called for processes that are not of this node: there are none. */
 static pmix_status_t on_direct_modex(const pmix_proc_t *proc,
                                      const pmix_info_t info[], size_t ninfo,
                                      pmix_modex_cbfunc_t answer, void *cbdata)
 {
-    (void)proc;
-    (void)info;
-    (void)ninfo;
-    (void)answer;
-    (void)cbdata;
-    return PMIX_ERR_NOT_FOUND;
+    struct request *request =
+        request_new(exchange_modex, proc, info, ninfo, cbdata);
+
+    if (request != NULL)
+        request->answer.modex = answer;
+    return hand_over(request);
+}
+
+/* data is libpmix's, and gone when this returns. */
+void pmixsrv_on_served(pmix_status_t status, char *data, size_t size,
+                       void *cbdata)
+{
+    struct request *request =
+        request_new(exchange_served, NULL, NULL, 0, cbdata);
+
+    if (request == NULL)
+        return;
+    request->status = status;
+    request->data = size > 0 ? malloc(size) : NULL;
+    if (request->data != NULL) {
+        memcpy(request->data, data, size);
+        request->ndata = size;
+    } else if (size > 0) {
+        request->status = PMIX_ERR_NOMEM;
+    }
+    hand_over(request);
 }
 
 static pmix_status_t on_publish(const pmix_proc_t *proc,
@@ -291,18 +293,19 @@ static pmix_status_t on_spawn(const pmix_proc_t *proc, const pmix_info_t info[],
     return hand_over(request);
 }
 
-/* libpmix calls when all that are of this node, so all, have come. */
+/* All that are of this node have come. */
 static pmix_status_t on_connect(const pmix_proc_t procs[], size_t nprocs,
                                 const pmix_info_t info[], size_t ninfo,
                                 pmix_op_cbfunc_t answer, void *cbdata)
 {
-    (void)procs;
-    (void)nprocs;
-    (void)info;
-    (void)ninfo;
-    (void)answer;
-    (void)cbdata;
-    return PMIX_OPERATION_SUCCEEDED;
+    struct request *request =
+        request_new(exchange_connect, NULL, info, ninfo, cbdata);
+
+    if (request != NULL) {
+        request->targets = procs;
+        request->ntargets = nprocs;
+    }
+    return hand_over_op(request, answer);
 }
 
 static pmix_status_t on_group(pmix_group_operation_t op, char *name,
@@ -314,7 +317,7 @@ static pmix_status_t on_group(pmix_group_operation_t op, char *name,
     if (op != PMIX_GROUP_CONSTRUCT)
         return PMIX_OPERATION_SUCCEEDED; /* 5.0 answers it, whatever we do */
     return hand_over_targets(
-        request_new(group_construct, NULL, directives, ndirs, cbdata), procs,
+        request_new(exchange_group, NULL, directives, ndirs, cbdata), procs,
         nprocs, answer);
 }
 

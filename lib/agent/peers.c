@@ -1,0 +1,395 @@
+/*
+ * The agents of a job's other nodes: fences beyond this node, direct modex, and
+ * the end of the job, which any agent tells to all others directly.
+ */
+#include "agent/state.h"
+#include "base/scope.h"
+#include "overlay/collective.h"
+#include "overlay/overlay.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum peers_kind {
+    PEERS_COLLECTIVE = OVERLAY_USER,
+    PEERS_END,    /* fault, code: what ends the job */
+    PEERS_ASK,    /* request, rank: PMIx data that it has committed */
+    PEERS_ANSWER, /* request, status, data */
+};
+
+/* A question to another node. */
+struct question {
+    struct question *next;
+    uint32_t number;
+    struct pmixsrv_modex *modex;
+};
+
+struct peers {
+    struct agent *agent;
+    struct overlay *overlay;
+    struct collectives *collectives;
+    struct question *questions;
+    uint32_t asked;
+    bool ended; /* all know that the job ends */
+};
+
+static const char *name_of(const struct agent *agent, unsigned node)
+{
+    return agent->config.world->hosts[node];
+}
+
+/* ---- the end of the job ---- */
+
+void peers_end(struct agent *agent, enum agent_fault fault, int code)
+{
+    struct peers *peers = agent->peers;
+    struct pack p = {0};
+
+    if (peers == NULL || peers->ended)
+        return;
+    peers->ended = true;
+    pack_u32(&p, fault);
+    pack_u32(&p, (uint32_t)code);
+    for (unsigned node = 0; node < agent->config.world->node_count; node++)
+        if (!p.failed && node != agent->config.world->node)
+            overlay_send(peers->overlay, node, PEERS_END, p.bytes, p.len);
+    free(p.bytes);
+}
+
+/* The node where it has happened has said so. */
+static void take_end(struct peers *peers, unsigned from, struct unpack *u)
+{
+    struct agent_failure failure = {.fault = (enum agent_fault)unpack_u32(u)};
+    struct agent *agent = peers->agent;
+
+    failure.code = (int)unpack_u32(u);
+    failure.elsewhere = true;
+    if (u->failed)
+        return;
+    peers->ended = true;
+    snprintf(failure.text, sizeof failure.text, "node %s ends the job",
+             name_of(agent, from));
+    agent->config.callbacks.failed(agent->config.ctx, &failure);
+}
+
+static void on_lost(void *ctx, unsigned node, const char *why)
+{
+    struct peers *peers = ctx;
+    struct agent *agent = peers->agent;
+
+    if (!peers->ended && !agent->ending)
+        agent_fail(agent, AGENT_BROKEN, 0, "%s: node %s is lost: %s",
+                   agent->host, name_of(agent, node), why);
+}
+
+/* ---- fences ---- */
+
+/* One that waits for other nodes. */
+struct wait {
+    struct peers *peers;
+    struct ctpmi_fence *pmi; /* one of these two */
+    struct pmixsrv_fence *pmix;
+};
+
+static size_t sum_of(const struct collective_part *parts, unsigned count,
+                     unsigned without)
+{
+    size_t sum = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        sum += parts[i].node != without ? parts[i].len : 0;
+    return sum;
+}
+
+/* One part after the other. NULL without memory. */
+static char *join_parts(const struct collective_part *parts, unsigned count,
+                        unsigned without, size_t *ret_len)
+{
+    char *bytes = malloc(sum_of(parts, count, without) + 1);
+
+    *ret_len = 0;
+    for (unsigned i = 0; bytes != NULL && i < count; i++) {
+        if (parts[i].node == without || parts[i].len == 0)
+            continue;
+        memcpy(bytes + *ret_len, parts[i].bytes, parts[i].len);
+        *ret_len += parts[i].len;
+    }
+    return bytes;
+}
+
+/* PMI has this node's data already, and PMIx wants all. */
+static void fence_done(void *ctx, const struct collective_part *parts,
+                       unsigned count)
+{
+    struct wait *wait = ctx;
+    struct agent *agent = wait->peers->agent;
+    unsigned without = wait->pmi != NULL ? agent->config.world->node : ~0U;
+    size_t len;
+    char *bytes = join_parts(parts, count, without, &len);
+
+    if (bytes == NULL)
+        agent_fail(agent, AGENT_BROKEN, 0, "%s: out of memory", agent->host);
+    else if (wait->pmi != NULL)
+        ctpmi_fence_done(wait->pmi, bytes, len);
+    else
+        pmixsrv_fence_done(wait->pmix, bytes, len);
+    if (wait->pmi != NULL)
+        free(bytes); /* the other has taken it */
+    free(wait);
+}
+
+/* Which nodes members (NULL: all ranks) are on: ascending, to free(). */
+static unsigned *nodes_of(const struct agent_world *world,
+                          const unsigned *members, size_t count,
+                          unsigned *ret_count)
+{
+    CT_AUTO_FREE bool *is_member = calloc(world->node_count, sizeof *is_member);
+    unsigned *nodes = calloc(world->node_count, sizeof *nodes);
+
+    *ret_count = 0;
+    if (is_member == NULL || nodes == NULL) {
+        free(nodes);
+        return NULL;
+    }
+    for (size_t i = 0; members != NULL && i < count; i++)
+        is_member[world->node_of[members[i]]] = true;
+    for (unsigned node = 0; node < world->node_count; node++)
+        if (members == NULL || is_member[node])
+            nodes[(*ret_count)++] = node;
+    return nodes;
+}
+
+/* Members of the same nodes may be others: a hash (FNV-1a) tells them apart. */
+static void name_fence(const char *kind, const char *name,
+                       const unsigned *members, size_t count, char *ret,
+                       size_t size)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+
+    for (size_t i = 0; members != NULL && i < count; i++)
+        hash = (hash ^ members[i]) * 0x100000001b3;
+    snprintf(ret, size, "%s/%016" PRIx64 "/%.200s", kind, hash, name);
+}
+
+static int begin_fence(struct agent *agent, const struct wait *what,
+                       const char *name, const unsigned *members, size_t count,
+                       const void *data, size_t len, struct ct_error *reterr)
+{
+    struct peers *peers = agent->peers;
+    struct wait *wait = malloc(sizeof *wait);
+    unsigned node_count;
+    CT_AUTO_FREE unsigned *nodes =
+        nodes_of(agent->config.world, members, count, &node_count);
+    char text[256];
+
+    if (wait == NULL || nodes == NULL) {
+        free(wait);
+        return ct_fail_nomem(reterr);
+    }
+    *wait = *what;
+    wait->peers = peers;
+    name_fence(what->pmi != NULL ? "pmi" : "pmix", name, members, count, text,
+               sizeof text);
+    return collectives_begin(peers->collectives, text, nodes, node_count, data,
+                             len, fence_done, wait, reterr);
+}
+
+void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
+                     struct ctpmi_fence *fence, const char *name,
+                     const unsigned *members, size_t count, const void *data,
+                     size_t len)
+{
+    const struct wait wait = {.pmi = fence};
+    struct agent *agent = ctx;
+    struct ct_error err;
+
+    (void)job;
+    if (begin_fence(agent, &wait, name, members, count, data, len, &err) < 0)
+        agent_fail(agent, AGENT_BROKEN, 0, "%s: a fence: %s", agent->host,
+                   err.text);
+}
+
+void peers_pmix_fence(void *ctx, struct pmixsrv_fence *fence, const char *name,
+                      const unsigned *members, size_t count, const void *data,
+                      size_t len)
+{
+    const struct wait wait = {.pmix = fence};
+    struct agent *agent = ctx;
+    struct ct_error err;
+
+    if (begin_fence(agent, &wait, name, members, count, data, len, &err) < 0)
+        agent_fail(agent, AGENT_BROKEN, 0, "%s: a fence: %s", agent->host,
+                   err.text);
+}
+
+static void send_collective(void *ctx, unsigned node, const void *bytes,
+                            size_t len)
+{
+    struct peers *peers = ctx;
+
+    overlay_send(peers->overlay, node, PEERS_COLLECTIVE, bytes, len);
+}
+
+static void take_collective(struct peers *peers, unsigned from,
+                            struct unpack *u)
+{
+    struct agent *agent = peers->agent;
+    struct ct_error err;
+
+    if (collectives_receive(peers->collectives, from, u->bytes, u->len, &err) <
+        0)
+        agent_fail(agent, AGENT_BROKEN, 0, "%s: from node %s: %s", agent->host,
+                   name_of(agent, from), err.text);
+}
+
+/* ---- direct modex ---- */
+
+void peers_ask(void *ctx, struct pmixsrv_modex *modex, unsigned rank)
+{
+    struct agent *agent = ctx;
+    struct peers *peers = agent->peers;
+    struct question *question = calloc(1, sizeof *question);
+    struct pack p = {0};
+
+    if (question == NULL) {
+        pmixsrv_modex_done(modex, PMIXSRV_MODEX_FAILED, NULL, 0);
+        return;
+    }
+    question->number = peers->asked++;
+    question->modex = modex;
+    question->next = peers->questions;
+    peers->questions = question;
+    pack_u32(&p, question->number);
+    pack_u32(&p, rank);
+    if (!p.failed)
+        overlay_send(peers->overlay, agent->config.world->node_of[rank],
+                     PEERS_ASK, p.bytes, p.len);
+    free(p.bytes);
+}
+
+/* Who has asked, while libpmix looks for it. */
+struct asker {
+    struct peers *peers;
+    unsigned node;
+    uint32_t number;
+};
+
+static void send_answer(void *ctx, int status, const void *data, size_t len)
+{
+    struct asker *asker = ctx;
+    struct pack p = {0};
+
+    pack_u32(&p, asker->number);
+    pack_u32(&p, (uint32_t)status);
+    pack_bytes(&p, data, len);
+    if (!p.failed)
+        overlay_send(asker->peers->overlay, asker->node, PEERS_ANSWER, p.bytes,
+                     p.len);
+    free(p.bytes);
+    free(asker);
+}
+
+static void take_ask(struct peers *peers, unsigned from, struct unpack *u)
+{
+    const struct agent_world *world = peers->agent->config.world;
+    struct job *job = peers->agent->jobs;
+    struct asker *asker = malloc(sizeof *asker);
+    uint32_t number = unpack_u32(u), rank = unpack_u32(u);
+
+    if (asker == NULL)
+        return;
+    *asker = (struct asker){.peers = peers, .node = from, .number = number};
+    if (u->failed || rank >= world->size ||
+        world->node_of[rank] != world->node || job->pmix == NULL)
+        send_answer(asker, PMIXSRV_MODEX_FAILED, NULL, 0);
+    else
+        pmixsrv_modex_serve(job->pmix, rank, send_answer, asker);
+}
+
+static void take_answer(struct peers *peers, unsigned from, struct unpack *u)
+{
+    uint32_t number = unpack_u32(u), status = unpack_u32(u);
+    struct question **at = &peers->questions, *question;
+
+    (void)from;
+    while (*at != NULL && (*at)->number != number)
+        at = &(*at)->next;
+    question = *at;
+    if (question == NULL || u->failed)
+        return;
+    *at = question->next;
+    pmixsrv_modex_done(question->modex, (int)status, u->bytes + u->at,
+                       u->len - u->at);
+    free(question);
+}
+
+/* ---- life ---- */
+
+static const struct row {
+    unsigned kind;
+    void (*take)(struct peers *peers, unsigned from, struct unpack *u);
+} rows[] = {
+    {PEERS_COLLECTIVE, take_collective},
+    {PEERS_END, take_end},
+    {PEERS_ASK, take_ask},
+    {PEERS_ANSWER, take_answer},
+};
+
+static void on_message(void *ctx, unsigned from, unsigned kind,
+                       const void *bytes, size_t len)
+{
+    struct unpack u = {.bytes = bytes, .len = len};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].kind == kind)
+            rows[i].take(ctx, from, &u);
+}
+
+int peers_open(struct agent *agent, struct ct_error *reterr)
+{
+    const struct agent_world *world = agent->config.world;
+    struct overlay_config config = {
+        .base = agent->config.base,
+        .self = world->node,
+        .count = world->node_count,
+        .peers = world->peers,
+        .listeners = {world->listeners[0], world->listeners[1]},
+        .receive = on_message,
+        .lost = on_lost,
+    };
+    struct peers *peers = calloc(1, sizeof *peers);
+
+    if (peers == NULL)
+        return ct_fail_nomem(reterr);
+    agent->peers = peers;
+    peers->agent = agent;
+    memcpy(config.secret, world->secret, sizeof config.secret);
+    config.ctx = peers;
+    peers->collectives =
+        collectives_create(world->node, send_collective, peers);
+    if (peers->collectives == NULL)
+        return ct_fail_nomem(reterr);
+    peers->overlay = overlay_create(&config, reterr);
+    return peers->overlay != NULL ? 0 : -1;
+}
+
+/* A job that has failed must be told of to the end. */
+void peers_close(struct agent *agent)
+{
+    enum { FAREWELL = 5 }; /* seconds */
+    struct peers *peers = agent->peers;
+
+    if (peers == NULL)
+        return;
+    overlay_close(peers->overlay, FAREWELL);
+    collectives_free(peers->collectives);
+    while (peers->questions != NULL) {
+        struct question *question = peers->questions;
+        peers->questions = question->next;
+        free(question);
+    }
+    free(peers);
+    agent->peers = NULL;
+}
