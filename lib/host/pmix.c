@@ -12,7 +12,7 @@
  *              <------ answer, nodes
  *      put     ------- request ->  PMIx_Put
  *              <------ answer      ...
- *      close   ------- request ->  PMIx_Finalize
+ *      close   ------- request ->  PMIx_Fence, PMIx_Finalize
  *              <------ answer      _exit
  *      waitpid
  *
@@ -62,9 +62,10 @@ enum {
 
 enum request {
     REQUEST_PUT,   /* key, value */
-    REQUEST_FENCE, /* */
+    REQUEST_FENCE, /* nothing */
     REQUEST_GET,   /* rank, key; answered with the value or NULL */
-    REQUEST_CLOSE, /* */
+    REQUEST_CLOSE, /* nothing */
+    REQUEST_ABORT, /* exit code */
 };
 
 /* ---- the helper: packets ---- */
@@ -145,11 +146,15 @@ static pmix_status_t fetch(const struct helper *h, pmix_rank_t rank,
     pmix_status_t rc;
 
     proc.rank = rank;
-    if (directive == NULL)
-        return PMIx_Get(&proc, key, NULL, 0, ret);
-    load_flag(&info, directive);
-    rc = PMIx_Get(&proc, key, &info, 1, &value);
-    PMIX_INFO_DESTRUCT(&info);
+    if (directive != NULL) {
+        load_flag(&info, directive);
+        rc = PMIx_Get(&proc, key, &info, 1, &value);
+        PMIX_INFO_DESTRUCT(&info);
+    } else {
+        rc = PMIx_Get(&proc, key, NULL, 0, &value);
+    }
+    if (rc == PMIX_SUCCESS && value == NULL)
+        return PMIX_ERR_NOT_FOUND;
     if (rc == PMIX_SUCCESS)
         *ret = value;
     return rc;
@@ -265,7 +270,7 @@ static int find_facts(const struct helper *h, struct adapter_facts *facts,
         return ct_fail(reterr, ENODATA,
                        "the PMIx host does not tell the size of job %s",
                        facts->id);
-    if (facts->size > INT_MAX || facts->rank >= facts->size)
+    if (facts->size > ADAPTER_SIZE_MAX || facts->rank >= facts->size)
         return ct_fail(reterr, EPROTO,
                        "the PMIx host says that we are rank %u of %u in job %s",
                        facts->rank, facts->size, facts->id);
@@ -405,12 +410,21 @@ static int serve_close(struct helper *h, struct unpack *u, struct pack *ret,
     return 0;
 }
 
+static int serve_abort(struct helper *h, struct unpack *u, struct pack *ret,
+                       struct ct_error *reterr)
+{
+    (void)h;
+    (void)ret;
+    (void)reterr;
+    PMIx_Abort((int)unpack_u32(u), "", NULL, 0); /* NULL: the whole namespace */
+    return 0;
+}
+
 static int (*const services[])(struct helper *h, struct unpack *u,
                                struct pack *ret, struct ct_error *reterr) = {
-    [REQUEST_PUT] = serve_put,
-    [REQUEST_FENCE] = serve_fence,
-    [REQUEST_GET] = serve_get,
-    [REQUEST_CLOSE] = serve_close,
+    [REQUEST_PUT] = serve_put,     [REQUEST_FENCE] = serve_fence,
+    [REQUEST_GET] = serve_get,     [REQUEST_CLOSE] = serve_close,
+    [REQUEST_ABORT] = serve_abort,
 };
 
 /* One request. false: it was the last. */
@@ -430,7 +444,7 @@ static bool serve(struct helper *h)
     services[request](h, &u, &result, &error);
     rc = answer(h, &result, &error);
     free(result.bytes);
-    return rc == 0 && request != REQUEST_CLOSE;
+    return rc == 0 && request != REQUEST_CLOSE && request != REQUEST_ABORT;
 }
 
 /* ---- the helper: from the fork to the first answer ---- */
@@ -441,17 +455,15 @@ static bool serve(struct helper *h)
  */
 static int keep_descriptors(int fd)
 {
-    int null;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        dup2(null, STDOUT_FILENO) < 0)
+        return -1;
     if (fd != HELPER_FD && dup2(fd, HELPER_FD) < 0)
         return -1;
     syscall(NR_CLOSE_RANGE, HELPER_FD + 1, UINT_MAX, 0);
-    null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0)
-        return 0;
-    if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
-        return -1;
-    return close(null);
+    return 0;
 }
 
 static int connect_to_host(struct helper *h, struct ct_error *reterr)
@@ -557,7 +569,7 @@ static int fork_helper(struct client *client, char *const *env,
     sigset_t all, before;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return ct_fail_errno(reterr, "socketpair");
+        return ct_fail_errno(reterr, "cannot make a socket pair");
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     client->helper = fork();
@@ -568,7 +580,7 @@ static int fork_helper(struct client *client, char *const *env,
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(pair[1]);
     client->fd = pair[0];
-    return client->helper < 0 ? ct_fail_errno(reterr, "fork") : 0;
+    return client->helper < 0 ? ct_fail_errno(reterr, "cannot fork") : 0;
 }
 
 /* The status of the helper that has ended or is about to; 0 when nobody can
@@ -609,7 +621,7 @@ static ssize_t receive(struct client *client, void *buf, size_t size,
 {
     ssize_t len = receive_packet(client->fd, buf, size);
 
-    if (len == 0)
+    if (len == 0 || (len < 0 && errno == ECONNRESET))
         return fail_gone(client, reterr);
     return len < 0 ? ct_fail_errno(reterr, "cannot hear the PMIx client") : len;
 }
@@ -630,19 +642,21 @@ static int receive_answer(struct client *client, struct unpack *ret,
     return ct_fail(reterr, (int)code, "%s", unpack_str(ret));
 }
 
-/* Frees what was packed. *ret is good until the next request. */
+/* Frees what was packed. *ret is good until the next request. Of EPIPE the
+   answer tells the reason. */
 static int ask(struct client *client, struct pack *p, struct unpack *ret,
                struct ct_error *reterr)
 {
-    bool too_long = p->failed || p->len > MESSAGE_MAX;
-    int rc = too_long ? -1 : send_packet(client->fd, p->bytes, p->len);
+    int rc = 0;
 
+    if (p->failed)
+        rc = ct_fail_nomem(reterr);
+    else if (p->len > MESSAGE_MAX)
+        rc = ct_fail(reterr, E2BIG, "too much for one PMIx key");
+    else if (send_packet(client->fd, p->bytes, p->len) < 0 && errno != EPIPE)
+        rc = ct_fail_errno(reterr, "cannot speak to the PMIx client");
     free(p->bytes);
-    if (too_long)
-        return ct_fail(reterr, E2BIG, "too much for one PMIx key");
-    if (rc < 0 && errno != EPIPE)
-        return ct_fail_errno(reterr, "cannot speak to the PMIx client");
-    return receive_answer(client, ret, reterr); /* EPIPE: tells why */
+    return rc < 0 ? -1 : receive_answer(client, ret, reterr);
 }
 
 static int receive_nodes(struct client *client, struct adapter_facts *facts,
@@ -685,20 +699,20 @@ static int receive_facts(struct client *client, struct adapter_facts *ret,
 
 /* ---- the adapter ---- */
 
-static bool has_variable(char *const *env, const char *pattern_start,
-                         const char *more)
+/* Is a variable of that name set, or one with some of the characters behind? */
+static bool has_variable(char *const *env, const char *name, const char *behind)
 {
-    size_t len = strlen(pattern_start);
+    size_t len = strlen(name);
 
     for (; *env != NULL; env++)
-        if (strncmp(*env, pattern_start, len) == 0 &&
-            (*env)[len + strspn(*env + len, more)] == '=')
+        if (strncmp(*env, name, len) == 0 &&
+            (*env)[len + strspn(*env + len, behind)] == '=')
             return true;
     return false;
 }
 
-/* The address stands in PMIX_SERVER_URI and one or more with a number behind,
-   of which libpmix takes the newest that it knows. */
+/* The address stands in several variables, each for clients as new as its
+   number is. */
 static int probe(char *const *env, struct ct_error *reterr)
 {
     if (!has_variable(env, "PMIX_NAMESPACE", ""))
@@ -764,9 +778,7 @@ static int get(void *adapter, unsigned rank, const char *key, char *buf,
     value = unpack_str(&u);
     if (value != NULL && strlen(value) >= size)
         return ct_fail(reterr, EMSGSIZE,
-                       "the value of %s, rank %u, is longer "
-                       "than what was put",
-                       key, rank);
+                       "the value of %s of rank %u is too long", key, rank);
     if (value != NULL)
         memcpy(buf, value, strlen(value) + 1);
     *found = value != NULL;
@@ -786,6 +798,18 @@ static int close_client(void *adapter, struct ct_error *reterr)
     return rc;
 }
 
+static void abort_client(void *adapter, int exitcode)
+{
+    struct client *client = adapter;
+    struct pack p = {0};
+    struct unpack u;
+
+    pack_u32(&p, REQUEST_ABORT);
+    pack_u32(&p, (uint32_t)exitcode);
+    ask(client, &p, &u, NULL);
+    free_client(client);
+}
+
 const struct host_adapter host_pmix = {
     .name = "pmix",
     .probe = probe,
@@ -794,4 +818,5 @@ const struct host_adapter host_pmix = {
     .fence = fence,
     .get = get,
     .close = close_client,
+    .abort = abort_client,
 };
