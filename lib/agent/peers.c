@@ -15,15 +15,18 @@
 enum peers_kind {
     PEERS_COLLECTIVE = OVERLAY_USER,
     PEERS_END,    /* fault, code: what ends the job */
-    PEERS_ASK,    /* request, rank: PMIx data that it has committed */
-    PEERS_ANSWER, /* request, status, data */
+    PEERS_MODEX,  /* number, rank: PMIx data that it has committed */
+    PEERS_DATA,   /* number, status, data: the answer */
+    PEERS_ASK,    /* number, bytes for pmixsrv_visit() */
+    PEERS_ANSWER, /* number, bytes for pmixsrv_answered() */
 };
 
-/* A question to another node. */
+/* A question to another node: one of the two. */
 struct question {
     struct question *next;
     uint32_t number;
     struct pmixsrv_modex *modex;
+    struct pmixsrv_question *pmix;
 };
 
 struct peers {
@@ -244,39 +247,81 @@ static void take_collective(struct peers *peers, unsigned from,
                    name_of(agent, from), err.text);
 }
 
-/* ---- direct modex ---- */
+/* ---- questions and answers ---- */
 
-void peers_ask(void *ctx, struct pmixsrv_modex *modex, unsigned rank)
+static struct question *add_question(struct peers *peers)
 {
-    struct agent *agent = ctx;
-    struct peers *peers = agent->peers;
     struct question *question = calloc(1, sizeof *question);
-    struct pack p = {0};
 
-    if (question == NULL) {
-        pmixsrv_modex_done(modex, PMIXSRV_MODEX_FAILED, NULL, 0);
-        return;
-    }
+    if (question == NULL)
+        return NULL;
     question->number = peers->asked++;
-    question->modex = modex;
     question->next = peers->questions;
     peers->questions = question;
-    pack_u32(&p, question->number);
-    pack_u32(&p, rank);
-    if (!p.failed)
-        overlay_send(peers->overlay, agent->config.world->node_of[rank],
-                     PEERS_ASK, p.bytes, p.len);
-    free(p.bytes);
+    return question;
 }
 
-/* Who has asked, while libpmix looks for it. */
+/* The question of this number, which is the caller's to free; NULL. */
+static struct question *take_question(struct peers *peers, uint32_t number)
+{
+    struct question **at = &peers->questions, *question;
+
+    while (*at != NULL && (*at)->number != number)
+        at = &(*at)->next;
+    question = *at;
+    if (question != NULL)
+        *at = question->next;
+    return question;
+}
+
+static void send_and_free(struct peers *peers, unsigned node, unsigned kind,
+                          struct pack *p)
+{
+    if (!p->failed)
+        overlay_send(peers->overlay, node, kind, p->bytes, p->len);
+    free(p->bytes);
+}
+
+/* Who has asked, while libpmix looks for the answer. */
 struct asker {
     struct peers *peers;
     unsigned node;
     uint32_t number;
 };
 
-static void send_answer(void *ctx, int status, const void *data, size_t len)
+static struct asker *add_asker(struct peers *peers, unsigned from,
+                               struct unpack *u)
+{
+    struct asker *asker = malloc(sizeof *asker);
+
+    if (asker != NULL)
+        *asker = (struct asker){
+            .peers = peers, .node = from, .number = unpack_u32(u)};
+    return asker;
+}
+
+/* ---- direct modex ---- */
+
+void peers_modex(void *ctx, struct pmixsrv_modex *modex, unsigned rank)
+{
+    struct agent *agent = ctx;
+    struct peers *peers = agent->peers;
+    unsigned node = agent->config.world->node_of[rank];
+    struct question *question =
+        overlay_has_left(peers->overlay, node) ? NULL : add_question(peers);
+    struct pack p = {0};
+
+    if (question == NULL) {
+        pmixsrv_modex_done(modex, PMIXSRV_MODEX_FAILED, NULL, 0);
+        return;
+    }
+    question->modex = modex;
+    pack_u32(&p, question->number);
+    pack_u32(&p, rank);
+    send_and_free(peers, node, PEERS_MODEX, &p);
+}
+
+static void send_data(void *ctx, int status, const void *data, size_t len)
 {
     struct asker *asker = ctx;
     struct pack p = {0};
@@ -284,44 +329,92 @@ static void send_answer(void *ctx, int status, const void *data, size_t len)
     pack_u32(&p, asker->number);
     pack_u32(&p, (uint32_t)status);
     pack_bytes(&p, data, len);
-    if (!p.failed)
-        overlay_send(asker->peers->overlay, asker->node, PEERS_ANSWER, p.bytes,
-                     p.len);
-    free(p.bytes);
+    send_and_free(asker->peers, asker->node, PEERS_DATA, &p);
+    free(asker);
+}
+
+static void take_modex(struct peers *peers, unsigned from, struct unpack *u)
+{
+    const struct agent_world *world = peers->agent->config.world;
+    struct job *job = peers->agent->jobs;
+    struct asker *asker = add_asker(peers, from, u);
+    uint32_t rank = unpack_u32(u);
+
+    if (asker == NULL)
+        return;
+    if (u->failed || rank >= world->size ||
+        world->node_of[rank] != world->node || job->pmix == NULL)
+        send_data(asker, PMIXSRV_MODEX_FAILED, NULL, 0);
+    else
+        pmixsrv_modex_serve(job->pmix, rank, send_data, asker);
+}
+
+static void take_data(struct peers *peers, unsigned from, struct unpack *u)
+{
+    struct question *question = take_question(peers, unpack_u32(u));
+    int status = (int)unpack_u32(u);
+
+    (void)from;
+    if (question != NULL && question->modex != NULL)
+        pmixsrv_modex_done(question->modex,
+                           u->failed ? PMIXSRV_MODEX_FAILED : status,
+                           u->bytes + u->at, u->len - u->at);
+    free(question);
+}
+
+/* ---- what else another node's PMIx server knows ---- */
+
+void peers_ask(void *ctx, struct pmixsrv_question *pmix, unsigned node,
+               const void *bytes, size_t len)
+{
+    struct agent *agent = ctx;
+    struct peers *peers = agent->peers;
+    struct question *question =
+        overlay_has_left(peers->overlay, node) ? NULL : add_question(peers);
+    struct pack p = {0};
+
+    if (question == NULL) {
+        pmixsrv_answered(pmix, NULL, 0);
+        return;
+    }
+    question->pmix = pmix;
+    pack_u32(&p, question->number);
+    pack_bytes(&p, bytes, len);
+    send_and_free(peers, node, PEERS_ASK, &p);
+}
+
+static void send_answer(void *ctx, const void *bytes, size_t len)
+{
+    struct asker *asker = ctx;
+    struct pack p = {0};
+
+    pack_u32(&p, asker->number);
+    pack_bytes(&p, bytes, len);
+    send_and_free(asker->peers, asker->node, PEERS_ANSWER, &p);
     free(asker);
 }
 
 static void take_ask(struct peers *peers, unsigned from, struct unpack *u)
 {
-    const struct agent_world *world = peers->agent->config.world;
-    struct job *job = peers->agent->jobs;
-    struct asker *asker = malloc(sizeof *asker);
-    uint32_t number = unpack_u32(u), rank = unpack_u32(u);
+    struct agent *agent = peers->agent;
+    struct asker *asker = add_asker(peers, from, u);
 
     if (asker == NULL)
         return;
-    *asker = (struct asker){.peers = peers, .node = from, .number = number};
-    if (u->failed || rank >= world->size ||
-        world->node_of[rank] != world->node || job->pmix == NULL)
-        send_answer(asker, PMIXSRV_MODEX_FAILED, NULL, 0);
+    if (u->failed || agent->pmix == NULL)
+        send_answer(asker, NULL, 0);
     else
-        pmixsrv_modex_serve(job->pmix, rank, send_answer, asker);
+        pmixsrv_visit(agent->pmix, u->bytes + u->at, u->len - u->at,
+                      send_answer, asker);
 }
 
 static void take_answer(struct peers *peers, unsigned from, struct unpack *u)
 {
-    uint32_t number = unpack_u32(u), status = unpack_u32(u);
-    struct question **at = &peers->questions, *question;
+    struct question *question = take_question(peers, unpack_u32(u));
 
     (void)from;
-    while (*at != NULL && (*at)->number != number)
-        at = &(*at)->next;
-    question = *at;
-    if (question == NULL || u->failed)
-        return;
-    *at = question->next;
-    pmixsrv_modex_done(question->modex, (int)status, u->bytes + u->at,
-                       u->len - u->at);
+    if (question != NULL && question->pmix != NULL)
+        pmixsrv_answered(question->pmix, u->bytes + u->at, u->len - u->at);
     free(question);
 }
 
@@ -333,6 +426,8 @@ static const struct row {
 } rows[] = {
     {PEERS_COLLECTIVE, take_collective},
     {PEERS_END, take_end},
+    {PEERS_MODEX, take_modex},
+    {PEERS_DATA, take_data},
     {PEERS_ASK, take_ask},
     {PEERS_ANSWER, take_answer},
 };

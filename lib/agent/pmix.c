@@ -142,7 +142,8 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
                       .log = pmix_log,
                       .describe = pmix_describe,
                       .fence = peers_pmix_fence,
-                      .modex = peers_ask},
+                      .modex = peers_modex,
+                      .ask = peers_ask},
         .ctx = agent,
     };
 

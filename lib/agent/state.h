@@ -182,7 +182,9 @@ void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
 void peers_pmix_fence(void *ctx, struct pmixsrv_fence *fence, const char *name,
                       const unsigned *members, size_t count, const void *data,
                       size_t len);
-void peers_ask(void *ctx, struct pmixsrv_modex *modex, unsigned rank);
+void peers_modex(void *ctx, struct pmixsrv_modex *modex, unsigned rank);
+void peers_ask(void *ctx, struct pmixsrv_question *pmix, unsigned node,
+               const void *bytes, size_t len);
 
 /* pmix.c */
 int pmix_open(struct job *job, struct ct_error *reterr);

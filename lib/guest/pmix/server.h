@@ -21,8 +21,9 @@
 
 struct pmixsrv;
 struct pmixsrv_job;
-struct pmixsrv_fence; /* waits for other nodes */
-struct pmixsrv_modex; /* a question for another node */
+struct pmixsrv_fence;    /* waits for other nodes */
+struct pmixsrv_modex;    /* what a rank of another node has committed */
+struct pmixsrv_question; /* anything else that another node knows */
 
 /* One command of a spawn request. */
 struct pmixsrv_command {
@@ -80,6 +81,11 @@ struct pmixsrv_callbacks {
 
     /* What has the rank, of another node, committed? pmixsrv_modex_done(). */
     void (*modex)(void *ctx, struct pmixsrv_modex *modex, unsigned rank);
+
+    /* Have these bytes, which live until this returns, answered by
+       pmixsrv_visit() on that node; then pmixsrv_answered(). */
+    void (*ask)(void *ctx, struct pmixsrv_question *question, unsigned node,
+                const void *bytes, size_t len);
 };
 
 struct pmixsrv_config {
@@ -168,6 +174,14 @@ void pmixsrv_fence_done(struct pmixsrv_fence *fence, void *data, size_t len);
 enum { PMIXSRV_MODEX_FAILED = 1 };
 void pmixsrv_modex_done(struct pmixsrv_modex *modex, int status,
                         const void *data, size_t len);
+
+/* len 0: there is no answer. */
+void pmixsrv_answered(struct pmixsrv_question *question, const void *bytes,
+                      size_t len);
+/* A question from another node. done() comes here or later, once. */
+void pmixsrv_visit(struct pmixsrv *server, const void *bytes, size_t len,
+                   void (*done)(void *ctx, const void *bytes, size_t len),
+                   void *ctx);
 
 /*
  * What has a rank of this node committed? done() is told, here or later, when

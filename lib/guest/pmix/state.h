@@ -119,6 +119,11 @@ void request_answer_op(struct request *request, pmix_status_t status);
 void request_answer_info(struct request *request, pmix_status_t status,
                          struct infolist *list);
 
+/* home.c: as names.c, wherever names live */
+void home_publish(struct pmixsrv *server, struct request *request);
+void home_lookup(struct pmixsrv *server, struct request *request);
+void home_unpublish(struct pmixsrv *server, struct request *request);
+
 /* names.c */
 void names_publish(struct pmixsrv *server, struct request *request);
 void names_lookup(struct pmixsrv *server, struct request *request);

@@ -245,7 +245,7 @@ static pmix_status_t on_publish(const pmix_proc_t *proc,
                                 const pmix_info_t info[], size_t ninfo,
                                 pmix_op_cbfunc_t answer, void *cbdata)
 {
-    return hand_over_op(request_new(names_publish, proc, info, ninfo, cbdata),
+    return hand_over_op(request_new(home_publish, proc, info, ninfo, cbdata),
                         answer);
 }
 
@@ -254,7 +254,7 @@ static pmix_status_t on_lookup(const pmix_proc_t *proc, char **keys,
                                pmix_lookup_cbfunc_t answer, void *cbdata)
 {
     struct request *request =
-        request_new(names_lookup, proc, info, ninfo, cbdata);
+        request_new(home_lookup, proc, info, ninfo, cbdata);
 
     if (request != NULL) {
         request->keys = keys;
@@ -268,7 +268,7 @@ static pmix_status_t on_unpublish(const pmix_proc_t *proc, char **keys,
                                   pmix_op_cbfunc_t answer, void *cbdata)
 {
     struct request *request =
-        request_new(names_unpublish, proc, info, ninfo, cbdata);
+        request_new(home_unpublish, proc, info, ninfo, cbdata);
 
     if (request != NULL)
         request->keys = keys;

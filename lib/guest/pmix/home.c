@@ -1,0 +1,311 @@
+/*
+ * Names that ranks publish live on one node, their home, the first of the
+ * world. Other nodes send there what their ranks ask, as bytes; the home makes
+ * a request of it as if a rank of its own had asked, and sends the answer back.
+ * Values are packed by libpmix, which is the same on all nodes or able to read
+ * its other versions.
+ */
+#include "base/pack.h"
+#include "base/scope.h"
+#include "guest/pmix/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HOME = 0 };
+
+enum operation { PUBLISH, LOOKUP, UNPUBLISH, OPERATIONS };
+
+static void (*const operations[])(struct pmixsrv *server,
+                                  struct request *request) = {
+    [PUBLISH] = names_publish,
+    [LOOKUP] = names_lookup,
+    [UNPUBLISH] = names_unpublish,
+};
+
+/* ---- values as bytes ---- */
+
+static void pack_values(struct pack *p, const void *values, size_t count,
+                        pmix_data_type_t type)
+{
+    pmix_data_buffer_t buffer;
+
+    PMIX_DATA_BUFFER_CONSTRUCT(&buffer);
+    if (count > 0 && PMIx_Data_pack(NULL, &buffer, (void *)values,
+                                    (int32_t)count, type) != PMIX_SUCCESS)
+        p->failed = true;
+    pack_u32(p, (uint32_t)buffer.bytes_used);
+    pack_bytes(p, buffer.base_ptr, buffer.bytes_used);
+    PMIX_DATA_BUFFER_DESTRUCT(&buffer);
+}
+
+/* Into values[count], which are empty. */
+static void unpack_values(struct unpack *u, void *values, size_t count,
+                          pmix_data_type_t type)
+{
+    size_t len = unpack_u32(u);
+    const void *bytes = unpack_bytes(u, len);
+    int32_t taken = (int32_t)count;
+    pmix_data_buffer_t buffer;
+
+    if (u->failed || count == 0)
+        return;
+    PMIX_DATA_BUFFER_CONSTRUCT(&buffer);
+    buffer.base_ptr = malloc(len + 1);
+    if (buffer.base_ptr != NULL) {
+        memcpy(buffer.base_ptr, bytes, len);
+        buffer.unpack_ptr = buffer.base_ptr;
+        buffer.pack_ptr = buffer.base_ptr + len;
+        buffer.bytes_allocated = len + 1;
+        buffer.bytes_used = len;
+        if (PMIx_Data_unpack(NULL, &buffer, values, &taken, type) !=
+                PMIX_SUCCESS ||
+            taken != (int32_t)count)
+            u->failed = true;
+    }
+    PMIX_DATA_BUFFER_DESTRUCT(&buffer);
+}
+
+static void pack_proc(struct pack *p, const pmix_proc_t *proc)
+{
+    pack_str(p, proc->nspace);
+    pack_u32(p, proc->rank);
+}
+
+static void unpack_proc(struct unpack *u, pmix_proc_t *ret)
+{
+    const char *nspace = unpack_str(u);
+
+    memset(ret, 0, sizeof *ret);
+    if (nspace != NULL && strlen(nspace) < sizeof ret->nspace)
+        strcpy(ret->nspace, nspace);
+    else
+        u->failed = true;
+    ret->rank = unpack_u32(u);
+}
+
+/* ---- asking ---- */
+
+/* An upcall that waits for the home. */
+struct pmixsrv_question {
+    struct request *request;
+    enum operation operation;
+};
+
+static bool is_away(const struct pmixsrv *server)
+{
+    const struct pmixsrv_job *job = server->jobs;
+
+    while (job != NULL && job->node_of == NULL)
+        job = job->next;
+    return job != NULL && job->node != HOME;
+}
+
+static void pack_question(struct pack *p, const struct request *request,
+                          enum operation operation)
+{
+    static char *const none[] = {NULL};
+
+    pack_u32(p, operation);
+    pack_proc(p, &request->proc);
+    pack_u32(p, (uint32_t)request->ninfo);
+    pack_values(p, request->info, request->ninfo, PMIX_INFO);
+    pack_u32(p, request->keys != NULL);
+    pack_list(p, request->keys != NULL ? request->keys : none);
+}
+
+static void fail(struct request *request, enum operation operation)
+{
+    if (operation != LOOKUP) {
+        request_answer_op(request, PMIX_ERR_NOT_FOUND);
+        return;
+    }
+    request->answer.lookup(PMIX_ERR_NOT_FOUND, NULL, 0, request->cbdata);
+    request_free(request);
+}
+
+static void ask(struct pmixsrv *server, struct request *request,
+                enum operation operation)
+{
+    struct pmixsrv_question *question = malloc(sizeof *question);
+    struct pack p = {0};
+
+    pack_question(&p, request, operation);
+    if (question == NULL || p.failed) {
+        free(question);
+        fail(request, operation);
+    } else {
+        *question = (struct pmixsrv_question){request, operation};
+        server->config.callbacks.ask(server->config.ctx, question, HOME,
+                                     p.bytes, p.len);
+    }
+    free(p.bytes);
+}
+
+static void serve(struct pmixsrv *server, struct request *request,
+                  enum operation operation)
+{
+    if (is_away(server))
+        ask(server, request, operation);
+    else
+        operations[operation](server, request);
+}
+
+void home_publish(struct pmixsrv *server, struct request *request)
+{
+    serve(server, request, PUBLISH);
+}
+
+void home_lookup(struct pmixsrv *server, struct request *request)
+{
+    serve(server, request, LOOKUP);
+}
+
+void home_unpublish(struct pmixsrv *server, struct request *request)
+{
+    serve(server, request, UNPUBLISH);
+}
+
+/* ---- the answer ---- */
+
+static void take_found(struct request *request, pmix_status_t status,
+                       struct unpack *u)
+{
+    size_t wanted = pmixsrv_count(request->keys), count = unpack_u32(u);
+    pmix_pdata_t *data = calloc(wanted + 1, sizeof *data);
+
+    if (data == NULL || count > wanted)
+        count = 0;
+    for (size_t i = 0; i < count && !u->failed; i++) {
+        const char *key;
+
+        unpack_proc(u, &data[i].proc);
+        key = unpack_str(u);
+        if (key != NULL && strlen(key) < sizeof data[i].key)
+            strcpy(data[i].key, key);
+        unpack_values(u, &data[i].value, 1, PMIX_VALUE);
+    }
+    request->answer.lookup(u->failed ? PMIX_ERR_NOT_FOUND : status, data,
+                           u->failed ? 0 : count, request->cbdata);
+    for (size_t i = 0; i < count; i++)
+        PMIX_VALUE_DESTRUCT(&data[i].value);
+    free(data);
+    request_free(request);
+}
+
+void pmixsrv_answered(struct pmixsrv_question *question, const void *bytes,
+                      size_t len)
+{
+    struct unpack u = {.bytes = bytes, .len = len};
+    pmix_status_t status = (pmix_status_t)unpack_u32(&u);
+
+    if (u.failed)
+        fail(question->request, question->operation);
+    else if (question->operation == LOOKUP)
+        take_found(question->request, status, &u);
+    else
+        request_answer_op(question->request, status);
+    free(question);
+}
+
+/* ---- at home ---- */
+
+/* A request made of another node's question: it owns what it points to. */
+struct visit {
+    void (*done)(void *ctx, const void *bytes, size_t len);
+    void *ctx;
+    pmix_info_t *info;
+    size_t ninfo;
+    struct strv keys;
+};
+
+static void visit_free(struct visit *visit)
+{
+    for (size_t i = 0; i < visit->ninfo; i++)
+        PMIX_INFO_DESTRUCT(&visit->info[i]);
+    free(visit->info);
+    strv_clear(&visit->keys);
+    free(visit);
+}
+
+static void send_back(struct visit *visit, struct pack *p)
+{
+    visit->done(visit->ctx, p->bytes, p->failed ? 0 : p->len);
+    free(p->bytes);
+    visit_free(visit);
+}
+
+static void op_done(pmix_status_t status, void *cbdata)
+{
+    struct pack p = {0};
+
+    pack_u32(&p, (uint32_t)status);
+    send_back(cbdata, &p);
+}
+
+static void lookup_done(pmix_status_t status, pmix_pdata_t data[], size_t count,
+                        void *cbdata)
+{
+    struct pack p = {0};
+
+    pack_u32(&p, (uint32_t)status);
+    pack_u32(&p, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        pack_proc(&p, &data[i].proc);
+        pack_str(&p, data[i].key);
+        pack_values(&p, &data[i].value, 1, PMIX_VALUE);
+    }
+    send_back(cbdata, &p);
+}
+
+static int read_question(struct unpack *u, struct request *request,
+                         struct visit *visit)
+{
+    size_t ninfo, len = u->len;
+
+    unpack_proc(u, &request->proc);
+    ninfo = unpack_u32(u);
+    if (u->failed || ninfo > len) /* each takes a byte at least */
+        return -1;
+    visit->info = calloc(ninfo + 1, sizeof *visit->info);
+    if (visit->info == NULL)
+        return -1;
+    visit->ninfo = ninfo;
+    unpack_values(u, visit->info, ninfo, PMIX_INFO);
+    bool has_keys = unpack_u32(u) != 0;
+    CT_AUTO_FREE const char **keys = unpack_list(u);
+    if (u->failed || keys == NULL ||
+        strv_add_all(&visit->keys, (char *const *)keys) < 0)
+        return -1;
+    request->info = visit->info;
+    request->ninfo = ninfo;
+    request->keys = has_keys ? strv_list(&visit->keys) : NULL;
+    return 0;
+}
+
+void pmixsrv_visit(struct pmixsrv *server, const void *bytes, size_t len,
+                   void (*done)(void *ctx, const void *bytes, size_t len),
+                   void *ctx)
+{
+    struct unpack u = {.bytes = bytes, .len = len};
+    uint32_t operation = unpack_u32(&u);
+    struct request *request = calloc(1, sizeof *request);
+    struct visit *visit = calloc(1, sizeof *visit);
+
+    if (request == NULL || visit == NULL || operation >= OPERATIONS ||
+        server->stopped || read_question(&u, request, visit) < 0) {
+        free(request);
+        if (visit != NULL)
+            visit_free(visit);
+        done(ctx, NULL, 0);
+        return;
+    }
+    visit->done = done;
+    visit->ctx = ctx;
+    request->cbdata = visit;
+    if (operation == LOOKUP)
+        request->answer.lookup = lookup_done;
+    else
+        request->answer.op = op_done;
+    operations[operation](server, request);
+}
