@@ -23,6 +23,7 @@ struct ctpmi;        /* a server: jobs, and the names they publish */
 struct ctpmi_job;    /* one job: a world of ranks with one KVS */
 struct ctpmi_client; /* one rank's connection */
 struct ctpmi_fence;  /* a fence that waits for other nodes */
+struct ctpmi_name;   /* what a rank asks about a published name */
 
 struct ctpmi_error {
     int code;       /* an errno value */
@@ -61,6 +62,8 @@ struct ctpmi_spawn {
     unsigned count;
     const struct ctpmi_command *commands;
 };
+
+enum ctpmi_name_op { CTPMI_PUBLISH, CTPMI_UNPUBLISH, CTPMI_LOOKUP };
 
 enum ctpmi_fault {
     CTPMI_PROTOCOL, /* the rank broke the protocol after it was told so, or asks
@@ -109,6 +112,14 @@ struct ctpmi_callbacks {
     void (*fence)(void *ctx, struct ctpmi_job *job, struct ctpmi_fence *fence,
                   const char *name, const unsigned *members, size_t count,
                   const void *data, size_t len);
+
+    /*
+     * Names that ranks publish are kept by the host, for all of its nodes:
+     * ctpmi_name_done() follows, now or later. port is that to be published.
+     * Both live until then. NULL: this server keeps them, for its own ranks.
+     */
+    void (*name)(void *ctx, struct ctpmi_name *name, enum ctpmi_name_op op,
+                 const char *service, const char *port);
 };
 
 /* NULL when out of memory. ctx is handed to every callback. */
@@ -182,6 +193,9 @@ void ctpmi_spawn_done(struct ctpmi_spawn *request, struct ctpmi_job *child,
 
 /* The other nodes' data, one after another, as their callbacks got it. */
 void ctpmi_fence_done(struct ctpmi_fence *fence, const void *data, size_t len);
+
+/* port: what a lookup has found. Every name that was asked for needs this. */
+void ctpmi_name_done(struct ctpmi_name *name, bool success, const char *port);
 
 /* For the host's own use: one pointer a job. */
 void ctpmi_job_set_user(struct ctpmi_job *job, void *user);

@@ -550,6 +550,7 @@ static int make_server(struct agent *agent)
         .fault = pmi_fault,
         .spawn = spawn_requested,
         .fence = agent->peers != NULL ? peers_pmi_fence : NULL,
+        .name = agent->peers != NULL ? peers_name : NULL,
     };
 
     if (agent->config.pmi == AGENT_PMI_NONE)

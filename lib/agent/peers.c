@@ -19,14 +19,19 @@ enum peers_kind {
     PEERS_DATA,   /* number, status, data: the answer */
     PEERS_ASK,    /* number, bytes for pmixsrv_visit() */
     PEERS_ANSWER, /* number, bytes for pmixsrv_answered() */
+    PEERS_NAME,   /* number, operation, service, port */
+    PEERS_NAMED,  /* number, success, port: the answer */
 };
 
-/* A question to another node: one of the two. */
+enum { HOME = 0 }; /* the node where names live */
+
+/* A question to another node: one of the three. */
 struct question {
     struct question *next;
     uint32_t number;
     struct pmixsrv_modex *modex;
     struct pmixsrv_question *pmix;
+    struct ctpmi_name *name;
 };
 
 struct peers {
@@ -35,7 +40,8 @@ struct peers {
     struct collectives *collectives;
     struct question *questions;
     uint32_t asked;
-    bool ended; /* all know that the job ends */
+    struct strv names; /* of HOME: "SERVICE=port" */
+    bool ended;        /* all know that the job ends */
 };
 
 static const char *name_of(const struct agent *agent, unsigned node)
@@ -418,6 +424,90 @@ static void take_answer(struct peers *peers, unsigned from, struct unpack *u)
     free(question);
 }
 
+/* ---- names of PMI-1 and PMI-2 ---- */
+
+/* "=" ends a name in the list, and no name has a control byte. */
+static char *name_in_list(const char *service)
+{
+    char *name = strdup(service);
+
+    for (char *c = name; c != NULL && (c = strchr(c, '=')) != NULL;)
+        *c = '\1';
+    return name;
+}
+
+/* *ret_port: what is found, until the next change. */
+static bool do_name(struct peers *peers, enum ctpmi_name_op op,
+                    const char *service, const char *port,
+                    const char **ret_port)
+{
+    CT_AUTO_FREE char *name = name_in_list(service);
+
+    if (name == NULL)
+        return false;
+    *ret_port = strv_env_get(&peers->names, name);
+    if (op == CTPMI_PUBLISH)
+        return *ret_port == NULL &&
+               strv_addf(&peers->names, "%s=%s", name, port) == 0;
+    if (op == CTPMI_UNPUBLISH && *ret_port != NULL)
+        strv_env_unset(&peers->names, name);
+    return *ret_port != NULL;
+}
+
+void peers_name(void *ctx, struct ctpmi_name *name, enum ctpmi_name_op op,
+                const char *service, const char *port)
+{
+    struct agent *agent = ctx;
+    struct peers *peers = agent->peers;
+    struct question *question;
+    struct pack p = {0};
+    const char *found;
+
+    if (agent->config.world->node == HOME) {
+        bool success = do_name(peers, op, service, port, &found);
+        ctpmi_name_done(name, success, found);
+        return;
+    }
+    question =
+        overlay_has_left(peers->overlay, HOME) ? NULL : add_question(peers);
+    if (question == NULL) {
+        ctpmi_name_done(name, false, NULL);
+        return;
+    }
+    question->name = name;
+    pack_u32(&p, question->number);
+    pack_u32(&p, op);
+    pack_str(&p, service);
+    pack_str(&p, port);
+    send_and_free(peers, HOME, PEERS_NAME, &p);
+}
+
+static void take_name(struct peers *peers, unsigned from, struct unpack *u)
+{
+    uint32_t number = unpack_u32(u), op = unpack_u32(u);
+    const char *service = unpack_str(u), *port = unpack_str(u), *found = NULL;
+    struct pack p = {0};
+    bool success = service != NULL && port != NULL &&
+                   do_name(peers, op, service, port, &found);
+
+    pack_u32(&p, number);
+    pack_u32(&p, success);
+    pack_str(&p, success && op == CTPMI_LOOKUP ? found : "");
+    send_and_free(peers, from, PEERS_NAMED, &p);
+}
+
+static void take_named(struct peers *peers, unsigned from, struct unpack *u)
+{
+    struct question *question = take_question(peers, unpack_u32(u));
+    bool success = unpack_u32(u) != 0;
+    const char *port = unpack_str(u);
+
+    (void)from;
+    if (question != NULL && question->name != NULL)
+        ctpmi_name_done(question->name, success && port != NULL, port);
+    free(question);
+}
+
 /* ---- life ---- */
 
 static const struct row {
@@ -430,6 +520,8 @@ static const struct row {
     {PEERS_DATA, take_data},
     {PEERS_ASK, take_ask},
     {PEERS_ANSWER, take_answer},
+    {PEERS_NAME, take_name},
+    {PEERS_NAMED, take_named},
 };
 
 static void on_message(void *ctx, unsigned from, unsigned kind,
@@ -480,6 +572,7 @@ void peers_close(struct agent *agent)
         return;
     overlay_close(peers->overlay, FAREWELL);
     collectives_free(peers->collectives);
+    strv_clear(&peers->names);
     while (peers->questions != NULL) {
         struct question *question = peers->questions;
         peers->questions = question->next;

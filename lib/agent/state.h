@@ -183,6 +183,8 @@ void peers_pmix_fence(void *ctx, struct pmixsrv_fence *fence, const char *name,
                       const unsigned *members, size_t count, const void *data,
                       size_t len);
 void peers_modex(void *ctx, struct pmixsrv_modex *modex, unsigned rank);
+void peers_name(void *ctx, struct ctpmi_name *name, enum ctpmi_name_op op,
+                const char *service, const char *port);
 void peers_ask(void *ctx, struct pmixsrv_question *pmix, unsigned node,
                const void *bytes, size_t len);
 

@@ -286,46 +286,17 @@ static int on_finalize(struct call *call, struct ct_error *reterr)
 
 static int on_publish(struct call *call, struct ct_error *reterr)
 {
-    struct kvs *names = call->client->job->server->names;
-    struct ct_span service, port, old;
-
-    if (call_text(call, "service", PMI_VALUE_MAX, &service, reterr) < 0 ||
-        call_text(call, "port", PMI_VALUE_MAX, &port, reterr) < 0)
-        return -1;
-    if (kvs_get(names, service, &old) == 0)
-        return refuse(call, "publish_result", "already_published");
-    if (kvs_put(names, 0, service, port, reterr) < 0)
-        return refuse(call, "publish_result", "no_room");
-    begin(call, "publish_result", 0);
-    end(call);
-    return 0;
+    return name_ask(call, CTPMI_PUBLISH, "service", reterr);
 }
 
 static int on_unpublish(struct call *call, struct ct_error *reterr)
 {
-    struct ct_span service;
-
-    if (call_text(call, "service", PMI_VALUE_MAX, &service, reterr) < 0)
-        return -1;
-    if (kvs_remove(call->client->job->server->names, service) < 0)
-        return refuse(call, "unpublish_result", "not_published");
-    begin(call, "unpublish_result", 0);
-    end(call);
-    return 0;
+    return name_ask(call, CTPMI_UNPUBLISH, "service", reterr);
 }
 
 static int on_lookup(struct call *call, struct ct_error *reterr)
 {
-    struct ct_span service, port;
-
-    if (call_text(call, "service", PMI_VALUE_MAX, &service, reterr) < 0)
-        return -1;
-    if (kvs_get(call->client->job->server->names, service, &port) < 0)
-        return refuse(call, "lookup_result", "not_published");
-    begin(call, "lookup_result", 0);
-    call->dialect->add(call->out, "port", port);
-    end(call);
-    return 0;
+    return name_ask(call, CTPMI_LOOKUP, "service", reterr);
 }
 
 /* What a client without a launcher says to the mpiexec that it starts. */

@@ -179,45 +179,17 @@ static int on_ring(struct call *call, struct ct_error *reterr)
 
 static int on_publish(struct call *call, struct ct_error *reterr)
 {
-    struct kvs *names = call->client->job->server->names;
-    struct ct_span name, port, old;
-
-    if (call_text(call, "name", PMI_VALUE_MAX, &name, reterr) < 0 ||
-        call_text(call, "port", PMI_VALUE_MAX, &port, reterr) < 0)
-        return -1;
-    if (kvs_get(names, name, &old) == 0)
-        return refuse(call, "name-publish-response", "already_published");
-    if (kvs_put(names, 0, name, port, reterr) < 0)
-        return refuse(call, "name-publish-response", "no_room");
-    return ack(call, "name-publish-response");
+    return name_ask(call, CTPMI_PUBLISH, "name", reterr);
 }
 
 static int on_unpublish(struct call *call, struct ct_error *reterr)
 {
-    struct ct_span name;
-
-    if (call_text(call, "name", PMI_VALUE_MAX, &name, reterr) < 0)
-        return -1;
-    if (kvs_remove(call->client->job->server->names, name) < 0)
-        return refuse(call, "name-unpublish-response", "not_published");
-    return ack(call, "name-unpublish-response");
+    return name_ask(call, CTPMI_UNPUBLISH, "name", reterr);
 }
 
 static int on_lookup(struct call *call, struct ct_error *reterr)
 {
-    struct ct_span name, port;
-
-    if (call_text(call, "name", PMI_VALUE_MAX, &name, reterr) < 0)
-        return -1;
-    bool found = kvs_get(call->client->job->server->names, name, &port) == 0;
-    begin(call, "name-lookup-response", found ? 0 : 1);
-    pmi_add_str(call->dialect, call->out, "found", found ? "TRUE" : "FALSE");
-    if (found) {
-        call->dialect->add(call->out, "value", port);
-        call->dialect->add(call->out, "port", port);
-    }
-    end(call);
-    return 0;
+    return name_ask(call, CTPMI_LOOKUP, "name", reterr);
 }
 
 /*

@@ -32,7 +32,14 @@ enum session_state {
 };
 
 /* What an answer may wait for. */
-enum wait { WAIT_FENCE, WAIT_RING, WAIT_ATTR, WAIT_SPAWN, WAIT_KINDS };
+enum wait {
+    WAIT_FENCE,
+    WAIT_RING,
+    WAIT_ATTR,
+    WAIT_SPAWN,
+    WAIT_NAME,
+    WAIT_KINDS
+};
 
 struct spawn_build;
 
@@ -61,6 +68,7 @@ struct ctpmi_client {
     char *ring_left; /* PMI-2 ring: its values while it waits */
     char *ring_right;
     struct spawn_build *spawn; /* PMI-1: blocks so far; else under way */
+    struct ctpmi_name *name;   /* asked for, and not answered */
 };
 
 struct ctpmi_job {
@@ -177,6 +185,12 @@ void attr_announce(struct ctpmi_job *job, struct ct_span key,
                    struct ct_span value);
 void client_departed(struct ctpmi_client *client);
 void fence_free_all(struct ctpmi_job *job);
+
+/* names.c */
+/* key: what the dialect calls the name of a name. */
+int name_ask(struct call *call, enum ctpmi_name_op op, const char *key,
+             struct ct_error *reterr);
+void name_forget(struct ctpmi_client *client);
 
 /* spawn.c */
 int spawn_pmi1(struct call *call, struct ct_error *reterr);

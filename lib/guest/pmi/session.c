@@ -503,6 +503,7 @@ void ctpmi_detach(struct ctpmi_client *client)
     }
     job->clients[job_local_index(job, client->rank)] = NULL;
     spawn_forget(client);
+    name_forget(client);
     drop(&client->in, &client->in_len);
     drop(&client->out, &client->out_len);
     free(client->attr_wait);
