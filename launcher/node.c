@@ -347,7 +347,7 @@ static void on_orphaned(unsigned ranks)
     char host[64] = "this node";
 
     gethostname(host, sizeof host - 1);
-    say(0, -1, "the agent on %s has been killed: its %u rank%s ended", host,
+    say(0, -1, "the agent on %s is gone or stopped: its %u rank%s ended", host,
         ranks, ranks == 1 ? " is" : "s are");
 }
 

@@ -41,7 +41,8 @@ struct peers {
     struct question *questions;
     uint32_t asked;
     struct strv names; /* of HOME: "SERVICE=port" */
-    bool ended;        /* all know that the job ends */
+    struct event *tick;
+    bool ended; /* all know that the job ends */
 };
 
 static const char *name_of(const struct agent *agent, unsigned node)
@@ -534,6 +535,26 @@ static void on_message(void *ctx, unsigned from, unsigned kind,
             rows[i].take(ctx, from, &u);
 }
 
+/* One that is stopped is missed by others, and its ranks must not stay. */
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct peers *peers = ctx;
+
+    (void)fd;
+    (void)what;
+    zygote_alive(peers->agent->zygote, NULL);
+}
+
+static int begin_to_tick(struct peers *peers)
+{
+    static const struct timeval second = {.tv_sec = 1};
+
+    peers->tick =
+        event_new(peers->agent->config.base, -1, EV_PERSIST, on_tick, peers);
+    zygote_alive(peers->agent->zygote, NULL);
+    return peers->tick != NULL ? event_add(peers->tick, &second) : -1;
+}
+
 int peers_open(struct agent *agent, struct ct_error *reterr)
 {
     const struct agent_world *world = agent->config.world;
@@ -556,7 +577,7 @@ int peers_open(struct agent *agent, struct ct_error *reterr)
     config.ctx = peers;
     peers->collectives =
         collectives_create(world->node, send_collective, peers);
-    if (peers->collectives == NULL)
+    if (peers->collectives == NULL || begin_to_tick(peers) < 0)
         return ct_fail_nomem(reterr);
     peers->overlay = overlay_create(&config, reterr);
     return peers->overlay != NULL ? 0 : -1;
@@ -570,6 +591,8 @@ void peers_close(struct agent *agent)
 
     if (peers == NULL)
         return;
+    if (peers->tick != NULL) /* the zygote is gone already */
+        event_free(peers->tick);
     overlay_close(peers->overlay, FAREWELL);
     collectives_free(peers->collectives);
     strv_clear(&peers->names);

@@ -166,6 +166,14 @@ int zygote_adopt(struct zygote *z, unsigned id, pid_t pid, int pidfd,
     return deliver(z, &p, &pidfd, 1, reterr);
 }
 
+int zygote_alive(struct zygote *z, struct ct_error *reterr)
+{
+    struct pack p = {0};
+
+    pack_u32(&p, ZYGOTE_MSG_ALIVE);
+    return deliver(z, &p, NULL, 0, reterr);
+}
+
 int zygote_fd(const struct zygote *z)
 {
     return z->fd;

@@ -97,6 +97,14 @@ int zygote_lend(struct zygote *zygote, unsigned app, struct ct_error *reterr);
 int zygote_adopt(struct zygote *zygote, unsigned id, pid_t pid, int pidfd,
                  struct ct_error *reterr);
 
+/*
+ * A caller that has said this must say it again within ZYGOTE_SILENCE seconds,
+ * or it is taken for gone: others may be waiting for the ranks of one that is
+ * stopped.
+ */
+enum { ZYGOTE_SILENCE = 8 };
+int zygote_alive(struct zygote *zygote, struct ct_error *reterr);
+
 enum { ZYGOTE_ALL_RANKS = 0xffffffff };
 
 /* Signal a rank's own process group, or a rank that has none, or all. */

@@ -25,6 +25,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* What is made of a plan once, when the first command needs it. */
 struct place {
@@ -61,6 +62,7 @@ struct host {
     struct app *apps;
     struct child *children;
     size_t child_count;
+    time_t heard;  /* when ctrun was last alive; 0: it does not say */
     bool abnormal; /* something failed or was killed: look for what it left */
     struct shm shm;
     char packet[PACKET_MAX];
@@ -435,6 +437,37 @@ static void handle_adopt(struct host *h, struct unpack *u, const int *fds)
         remember(h, child);
 }
 
+/* ---- is ctrun alive? ---- */
+
+static time_t now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
+}
+
+static void handle_alive(struct host *h, struct unpack *u, const int *fds)
+{
+    (void)u;
+    (void)fds;
+    h->heard = now();
+}
+
+/*
+ * Looked at once a second; who looks less often has been stopped itself, and so
+ * perhaps has ctrun.
+ */
+static bool is_silent(struct host *h, time_t *looked)
+{
+    time_t time = now();
+
+    if (time - *looked > ZYGOTE_SILENCE / 2 && h->heard != 0)
+        h->heard = time;
+    *looked = time;
+    return h->heard != 0 && time - h->heard > ZYGOTE_SILENCE;
+}
+
 /* ---- the loop ---- */
 
 static bool is_fuse(const struct host *h, pid_t pid)
@@ -492,7 +525,7 @@ static const struct handler {
 } handlers[] = {
     {ZYGOTE_MSG_PREPARE, handle_prepare}, {ZYGOTE_MSG_RANK, handle_rank},
     {ZYGOTE_MSG_SIGNAL, handle_signal},   {ZYGOTE_MSG_LEND, handle_lend},
-    {ZYGOTE_MSG_ADOPT, handle_adopt},
+    {ZYGOTE_MSG_ADOPT, handle_adopt},     {ZYGOTE_MSG_ALIVE, handle_alive},
 };
 
 static void handle(struct host *h, size_t len, const int *fds)
@@ -526,10 +559,15 @@ static void serve(struct host *h)
 {
     struct pollfd wait[2] = {{.fd = h->control, .events = POLLIN},
                              {.fd = h->signals, .events = POLLIN}};
+    time_t looked = now();
 
     for (;;) {
-        if (poll(wait, 2, -1) < 0 && errno != EINTR)
+        if (poll(wait, 2, h->heard != 0 ? 1000 : -1) < 0 && errno != EINTR)
             return;
+        if (is_silent(h, &looked)) {
+            kill(getppid(), SIGKILL); /* it would keep the user's terminal */
+            return;
+        }
         if (wait[1].revents != 0)
             reap(h);
         if (wait[0].revents != 0 && !receive(h))

@@ -13,6 +13,7 @@ enum {
     ZYGOTE_MSG_SIGNAL,        /* id, signal */
     ZYGOTE_MSG_LEND,          /* app */
     ZYGOTE_MSG_ADOPT,         /* id, pid; its pidfd */
+    ZYGOTE_MSG_ALIVE,         /* nothing */
     /* answers: enum zygote_event_kind, and what it names */
 };
 
