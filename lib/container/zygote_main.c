@@ -62,6 +62,7 @@ struct host {
     struct app *apps;
     struct child *children;
     size_t child_count;
+    pid_t owner;   /* ctrun */
     time_t heard;  /* when ctrun was last alive; 0: it does not say */
     bool abnormal; /* something failed or was killed: look for what it left */
     struct shm shm;
@@ -565,7 +566,8 @@ static void serve(struct host *h)
         if (poll(wait, 2, h->heard != 0 ? 1000 : -1) < 0 && errno != EINTR)
             return;
         if (is_silent(h, &looked)) {
-            kill(getppid(), SIGKILL); /* it would keep the user's terminal */
+            if (getppid() == h->owner)
+                kill(h->owner, SIGKILL); /* it would keep the terminal */
             return;
         }
         if (wait[1].revents != 0)
@@ -691,6 +693,7 @@ void zygote_main(const struct zygote_config *config, int control)
     h->config = config;
     h->base_ns = h->user_ns = -1;
     h->control = control;
+    h->owner = getppid();
     if (come_up(h, &err) < 0) {
         tell_error(h, ZYGOTE_PREPARE_FAILED, 0, &err);
         _exit(1);

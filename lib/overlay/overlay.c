@@ -1,14 +1,20 @@
 /*
  * A link is one TCP connection. Whoever has something to say dials all the
- * addresses of the other node at once; the first that answers our hello with
- * its own is the one, the others are closed. Frames wait for that.
+ * addresses of the other node at once. Each that is accepted is answered by a
+ * hello; the dialler says on one of them that it is to be used, and closes the
+ * others. Frames wait for that, on both sides: what is written to a connection
+ * that the dialler does not choose would be lost.
  *
  * Links are used in both directions. When two nodes dial each other at the same
  * time both links stay: each node sends on the one that it knew first, so what
- * one node sends to another arrives in order.
+ * one node sends to another arrives in order. A node that leaves says bye on
+ * each, closes its side and waits for the other one to do so: a close() with
+ * input unread would be a reset, which takes what was sent last with it.
  *
  * A ping goes over every link each second. A node that was not heard for
- * SILENCE seconds is lost, be it stopped, cut off or dead.
+ * SILENCE seconds is lost, be it stopped, cut off or dead. Each node watches its
+ * parent and its children in the tree. When the parent has left, its children
+ * watch the next one up the tree that has not.
  */
 #include "overlay/overlay.h"
 
@@ -19,47 +25,100 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { RADIX = 4, SILENCE = 8, LISTENERS = 2, NOBODY = -1 };
+enum {
+    RADIX = 4,
+    SILENCE = 8, /* seconds */
+    PINGS = 8,   /* in this time */
+    LISTENERS = 2,
+    NOBODY = -1,
+    READ_MAX = 256 * 1024, /* at once; libevent's own are small */
+};
+
+typedef int64_t msec; /* monotonic */
 
 struct link {
     struct overlay *overlay;
-    struct link *next;
+    struct link *next, **at; /* of the same node, or of the unknown */
     struct bufferevent *bev;
     int node;     /* NOBODY until an accepted one has said hello */
     bool dialled; /* by us */
-    bool greeted; /* both have said hello */
-    time_t heard; /* monotonic, seconds */
+    bool greeted; /* may be used: the dialler has said so */
+    bool left;    /* the other side has said bye on it */
+    msec heard;   /* while not greeted: since when we wait */
 };
 
 struct peer {
+    struct link *links;
     struct link *link; /* to send on */
     struct evbuffer *pending;
-    time_t dialled; /* since when we try; 0: we do not */
+    int error;    /* an errno: why it will be lost */
+    bool dialled; /* and there was no link so far */
+    bool wanted;  /* when it cannot be reached, it is lost */
+    bool met;     /* there was a link once */
+    bool absent;  /* it was not wanted, and could not be reached */
     bool left, lost;
 };
 
 struct overlay {
     struct overlay_config config;
     struct peer *peers;
-    struct link *links;
-    struct event *accepts[LISTENERS], *tick;
-    time_t ticked;
+    struct link *unknown; /* accepted ones that have not said hello */
+    struct event *accepts[LISTENERS], *tick, *errors;
+    msec silence, created, ticked;
     unsigned strangers;
+    bool watching; /* children that did not come were dialled */
     bool closing;
 };
 
-static time_t now(void)
+static msec now(void)
 {
     struct timespec time;
 
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec;
+    return (msec)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static struct evbuffer *output_of(const struct link *link)
+{
+    return bufferevent_get_output(link->bev);
+}
+
+/* ---- links, by node ---- */
+
+static void put_link(struct link *link, struct link **list)
+{
+    link->next = *list;
+    link->at = list;
+    if (link->next != NULL)
+        link->next->at = &link->next;
+    *list = link;
+}
+
+static void take_link(struct link *link)
+{
+    *link->at = link->next;
+    if (link->next != NULL)
+        link->next->at = link->at;
+}
+
+static void free_link(struct link *link)
+{
+    take_link(link);
+    bufferevent_free(link->bev); /* no call of it comes any more */
+    free(link);
+}
+
+/* The first greeted one, other than those on which bye was said. */
+static struct link *find_usable(struct link *link)
+{
+    while (link != NULL && (!link->greeted || link->left))
+        link = link->next;
+    return link;
 }
 
 /* ---- the end of links and nodes ---- */
@@ -72,34 +131,18 @@ __attribute__((format(printf, 3, 4))) static void lose(struct overlay *overlay,
     char why[200];
     va_list ap;
 
-    if (peer->lost || peer->left || overlay->closing)
+    while (peer->links != NULL)
+        free_link(peer->links);
+    peer->link = NULL;
+    peer->dialled = false;
+    if (peer->lost || peer->left)
         return;
     peer->lost = true;
     va_start(ap, fmt);
     vsnprintf(why, sizeof why, fmt, ap);
     va_end(ap);
-    overlay->config.lost(overlay->config.ctx, node, why);
-}
-
-static void unlink_link(struct link *link)
-{
-    struct link **at = &link->overlay->links;
-
-    while (*at != link)
-        at = &(*at)->next;
-    *at = link->next;
-    bufferevent_free(link->bev);
-    free(link);
-}
-
-static struct link *find_link(const struct overlay *overlay, int node,
-                              bool greeted)
-{
-    struct link *link = overlay->links;
-
-    while (link != NULL && (link->node != node || link->greeted != greeted))
-        link = link->next;
-    return link;
+    if (!overlay->closing)
+        overlay->config.lost(overlay->config.ctx, node, why);
 }
 
 static void describe_addresses(const struct addresses *addresses, char *ret,
@@ -108,7 +151,7 @@ static void describe_addresses(const struct addresses *addresses, char *ret,
     char text[ADDRESS_TEXT_SIZE];
     size_t used = 0;
 
-    ret[0] = '\0';
+    snprintf(ret, size, "no address");
     for (unsigned i = 0; i < addresses->count && used < size; i++) {
         address_text(&addresses->items[i], text);
         used += (size_t)snprintf(ret + used, size - used, "%s%s",
@@ -116,13 +159,22 @@ static void describe_addresses(const struct addresses *addresses, char *ret,
     }
 }
 
+static void watch_up(struct overlay *overlay);
+
+/* Who is watched in place of one that has left may have left as well. */
 static void fail_to_reach(struct overlay *overlay, unsigned node,
                           const char *why)
 {
+    struct peer *peer = &overlay->peers[node];
     char at[120];
 
+    if (!peer->wanted) {
+        peer->dialled = false;
+        peer->absent = true;
+        watch_up(overlay);
+        return;
+    }
     describe_addresses(&overlay->config.peers[node], at, sizeof at);
-    overlay->peers[node].dialled = 0;
     lose(overlay, node, "cannot be reached at %s: %s", at, why);
 }
 
@@ -130,80 +182,156 @@ static void end_link(struct link *link, const char *why)
 {
     struct overlay *overlay = link->overlay;
     int node = link->node;
-    bool greeted = link->greeted;
+    bool missed = link->greeted && !link->left;
     struct peer *peer;
 
-    unlink_link(link);
+    free_link(link);
     if (node == NOBODY) {
         overlay->strangers++;
         return;
     }
     peer = &overlay->peers[node];
-    if (greeted) {
-        peer->link = find_link(overlay, node, true);
-        if (peer->link == NULL)
-            lose(overlay, (unsigned)node, "its connection has ended: %s", why);
-    } else if (peer->link == NULL && find_link(overlay, node, false) == NULL) {
+    if (peer->link == link)
+        peer->link = find_usable(peer->links);
+    if (missed)
+        lose(overlay, (unsigned)node, "its connection has ended: %s", why);
+    else if (peer->dialled && peer->links == NULL)
         fail_to_reach(overlay, (unsigned)node, why);
+}
+
+/* Nothing is told from within overlay_send(), nor while we are created. */
+static void fail_later(struct overlay *overlay, unsigned node, int error)
+{
+    overlay->peers[node].error = error;
+    event_active(overlay->errors, EV_TIMEOUT, 0);
+}
+
+static void on_errors(evutil_socket_t fd, short what, void *ctx)
+{
+    struct overlay *overlay = ctx;
+
+    (void)fd;
+    (void)what;
+    for (unsigned node = 0; node < overlay->config.count; node++) {
+        struct peer *peer = &overlay->peers[node];
+        int error = peer->error;
+
+        peer->error = 0;
+        if (error != 0 && peer->dialled)
+            fail_to_reach(overlay, node, strerror(error));
+        else if (error != 0)
+            lose(overlay, node, "cannot be sent to: %s", strerror(error));
     }
 }
 
 /* ---- frames ---- */
 
-static void put_frame(const struct overlay *overlay, struct evbuffer *out,
-                      unsigned kind, const void *bytes, size_t len)
+/* All of it or, without memory, -1 and nothing. */
+static int put_frame(const struct overlay *overlay, struct evbuffer *out,
+                     unsigned kind, const void *bytes, size_t len)
 {
     const struct frame_head head = {
         .kind = kind, .from = overlay->config.self, .size = (uint32_t)len};
     char buf[FRAME_HEAD_SIZE];
 
     frame_encode(&head, overlay->config.secret, buf);
+    if (evbuffer_expand(out, sizeof buf + len) < 0)
+        return -1;
     evbuffer_add(out, buf, sizeof buf);
     evbuffer_add(out, bytes, len);
+    return 0;
 }
 
-static void send_hello(const struct link *link, unsigned to)
+/* A frame of ours; the other side sees it when one is lacking. */
+static void say(const struct link *link, unsigned kind)
 {
-    const uint32_t body = to;
-
-    put_frame(link->overlay, bufferevent_get_output(link->bev), OVERLAY_HELLO,
-              &body, sizeof body);
+    put_frame(link->overlay, output_of(link), kind, "", 0);
 }
 
-static void become_ready(struct link *link)
+static void send_hello(const struct link *link)
+{
+    const uint32_t to = (uint32_t)link->node;
+
+    put_frame(link->overlay, output_of(link), OVERLAY_HELLO, &to, sizeof to);
+}
+
+/* The others that we have dialled; of the accepted ones the dialler decides. */
+static void drop_others(struct peer *peer)
+{
+    struct link *link = peer->links, *next;
+
+    for (; link != NULL; link = next) {
+        next = link->next;
+        if (link->dialled && !link->greeted)
+            free_link(link);
+    }
+}
+
+static void say_bye(struct link *link);
+
+static void become_usable(struct link *link)
 {
     struct overlay *overlay = link->overlay;
     struct peer *peer = &overlay->peers[link->node];
-    struct link *other;
 
     link->greeted = true;
-    if (peer->link != NULL)
-        return;
-    peer->link = link;
-    peer->dialled = 0;
-    evbuffer_add_buffer(bufferevent_get_output(link->bev), peer->pending);
-    while ((other = find_link(overlay, link->node, false)) != NULL)
-        unlink_link(other);
+    link->heard = now();
+    peer->met = true;
+    peer->dialled = false;
+    drop_others(peer);
+    if (peer->link == NULL) {
+        peer->link = link;
+        evbuffer_add_buffer(output_of(link), peer->pending);
+    }
+    if (overlay->closing)
+        say_bye(link);
 }
 
-/* -1: it is not who it should be. */
+/* 0; -1: it is not who it should be, or not at this time. */
 static int take_hello(struct link *link, const struct frame_head *head,
                       const char *body)
 {
-    const struct overlay_config *config = &link->overlay->config;
+    struct overlay *overlay = link->overlay;
+    const struct overlay_config *config = &overlay->config;
+    struct peer *peer = &overlay->peers[head->from];
     uint32_t to;
 
-    if (head->size != sizeof to || head->from >= config->count ||
-        head->from == config->self || link->greeted)
+    if (head->size != sizeof to || link->greeted)
         return -1;
     memcpy(&to, body, sizeof to);
-    if (to != config->self ||
-        (link->dialled && head->from != (unsigned)link->node))
+    if (to != config->self || peer->lost || peer->left)
         return -1;
+    if (link->dialled) {
+        say(link, OVERLAY_USE);
+        become_usable(link);
+        return 0;
+    }
     link->node = (int)head->from;
-    if (!link->dialled)
-        send_hello(link, head->from);
-    become_ready(link);
+    take_link(link);
+    put_link(link, &peer->links);
+    send_hello(link);
+    return 0;
+}
+
+static int take_use(struct link *link)
+{
+    if (link->dialled || link->greeted)
+        return -1;
+    become_usable(link);
+    return 0;
+}
+
+/* It has left when it has said so on all links: till then it may say more. */
+static int take_bye(struct link *link)
+{
+    struct overlay *overlay = link->overlay;
+    struct peer *peer = &overlay->peers[link->node];
+
+    link->left = true;
+    if (find_usable(peer->links) != NULL)
+        return 0;
+    peer->left = true;
+    watch_up(overlay);
     return 0;
 }
 
@@ -211,14 +339,21 @@ static int take_frame(struct link *link, const struct frame_head *head,
                       const char *body)
 {
     struct overlay *overlay = link->overlay;
+    bool known = link->node != NOBODY;
 
-    if (head->kind == OVERLAY_HELLO)
+    if (head->from >= overlay->config.count ||
+        head->from == overlay->config.self ||
+        (known && head->from != (unsigned)link->node))
+        return -1;
+    if (head->kind == OVERLAY_HELLO && (!known || link->dialled))
         return take_hello(link, head, body);
-    if (!link->greeted || head->from != (unsigned)link->node)
+    if (head->kind == OVERLAY_USE && known)
+        return take_use(link);
+    if (!link->greeted || link->left)
         return -1;
     if (head->kind == OVERLAY_BYE)
-        overlay->peers[head->from].left = true;
-    else if (head->kind >= OVERLAY_USER && !overlay->closing)
+        return take_bye(link);
+    if (head->kind >= OVERLAY_USER && !overlay->closing)
         overlay->config.receive(overlay->config.ctx, head->from, head->kind,
                                 body, head->size);
     return 0;
@@ -248,12 +383,14 @@ static int next_frame(struct link *link, struct evbuffer *in)
 
 /* ---- links ---- */
 
+/* Nothing that a frame leads to frees the link; only its own end does. */
 static void on_read(struct bufferevent *bev, void *ctx)
 {
     struct link *link = ctx;
     int rc;
 
-    link->heard = now();
+    if (link->greeted)
+        link->heard = now();
     do {
         rc = next_frame(link, bufferevent_get_input(bev));
     } while (rc > 0);
@@ -269,7 +406,7 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
     if (what & BEV_EVENT_CONNECTED) {
         setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &one,
                    sizeof one);
-        send_hello(link, (unsigned)link->node);
+        send_hello(link);
         return;
     }
     end_link(link, what & BEV_EVENT_EOF ? "closed by the other side"
@@ -293,8 +430,10 @@ static struct link *add_link(struct overlay *overlay, int fd, int node)
     link->node = node;
     link->dialled = node != NOBODY;
     link->heard = now();
-    link->next = overlay->links;
-    overlay->links = link;
+    put_link(link, node == NOBODY ? &overlay->unknown
+                                  : &overlay->peers[node].links);
+    bufferevent_set_max_single_read(link->bev, READ_MAX);
+    bufferevent_set_max_single_write(link->bev, READ_MAX);
     bufferevent_setcb(link->bev, on_read, NULL, on_event, link);
     bufferevent_enable(link->bev, EV_READ | EV_WRITE);
     return link;
@@ -314,69 +453,185 @@ static void on_accept(evutil_socket_t listener, short what, void *ctx)
         close(fd);
 }
 
-/* libevent makes the socket, without CLOEXEC; ranks are not our children. */
-static void dial(struct overlay *overlay, unsigned node)
+/* ---- dialling ---- */
+
+static bool is_ours(const struct overlay *overlay, const union address *address)
+{
+    const struct addresses *ours =
+        &overlay->config.peers[overlay->config.self];
+
+    for (unsigned i = 0; i < ours->count; i++)
+        if (address_same_host(&ours->items[i], address))
+            return true;
+    return false;
+}
+
+/* 0, or an errno. */
+static int dial_address(struct overlay *overlay, unsigned node,
+                        union address address)
+{
+    int fd = socket(address.any.sa_family,
+                    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error = errno;
+    struct link *link;
+
+    if (fd < 0)
+        return error;
+    link = add_link(overlay, fd, (int)node);
+    if (link == NULL) {
+        close(fd);
+        return ENOMEM;
+    }
+    if (bufferevent_socket_connect(link->bev, &address.any,
+                                   (int)address_size(&address)) == 0)
+        return 0;
+    error = errno;
+    free_link(link);
+    return error != 0 ? error : ECONNREFUSED;
+}
+
+/*
+ * An address that we have too (docker0's, say) leads to ourselves, where
+ * somebody else may listen. Nodes on one machine have no others.
+ */
+static int dial_addresses(struct overlay *overlay, unsigned node, bool ours,
+                          int error)
 {
     const struct addresses *at = &overlay->config.peers[node];
-    struct peer *peer = &overlay->peers[node];
-    unsigned begun = 0;
+    bool begun = false;
 
-    if (peer->link != NULL || peer->dialled != 0)
-        return;
-    peer->dialled = now();
     for (unsigned i = 0; i < at->count; i++) {
-        union address address = at->items[i];
-        int fd = socket(address.any.sa_family,
-                        SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        struct link *link = fd >= 0 ? add_link(overlay, fd, (int)node) : NULL;
+        int rc = 0;
 
-        if (link == NULL)
-            ct_close(&fd);
-        else if (bufferevent_socket_connect(link->bev, &address.any,
-                                            (int)address_size(&address)) < 0)
-            unlink_link(link);
-        else
-            begun++;
+        if (is_ours(overlay, &at->items[i]) != ours)
+            continue;
+        rc = dial_address(overlay, node, at->items[i]);
+        begun |= rc == 0;
+        error = rc != 0 ? rc : error;
     }
-    if (begun == 0)
-        fail_to_reach(overlay, node, "no address of it can be used");
+    return begun ? 0 : error;
+}
+
+static void dial(struct overlay *overlay, unsigned node)
+{
+    struct peer *peer = &overlay->peers[node];
+    int error;
+
+    if (peer->link != NULL || peer->dialled || peer->lost || peer->left)
+        return;
+    peer->dialled = true;
+    error = dial_addresses(overlay, node, false, EADDRNOTAVAIL);
+    if (error != 0)
+        error = dial_addresses(overlay, node, true, error);
+    if (error != 0)
+        fail_later(overlay, node, error);
+}
+
+/* ---- who watches whom ---- */
+
+static unsigned parent_of(unsigned node)
+{
+    return (node - 1) / RADIX;
+}
+
+static bool is_neighbour(const struct overlay *overlay, unsigned node)
+{
+    unsigned self = overlay->config.self;
+
+    return (self > 0 && parent_of(self) == node) ||
+           (node > 0 && parent_of(node) == self);
+}
+
+/*
+ * The next one up the tree. That one may leave before we have reached it, when
+ * only nodes that it knew heard its bye: then it is not lost, we go on. Its own
+ * neighbours would miss it.
+ */
+static void watch_up(struct overlay *overlay)
+{
+    unsigned node = overlay->config.self;
+
+    if (overlay->closing)
+        return;
+    while (node > 0) {
+        struct peer *peer = &overlay->peers[node = parent_of(node)];
+
+        if (peer->left || peer->absent)
+            continue;
+        peer->wanted |= is_neighbour(overlay, node);
+        dial(overlay, node);
+        return;
+    }
+}
+
+/* Children come by themselves; one that does not is lost, if it is not late. */
+static void watch_down(struct overlay *overlay)
+{
+    unsigned first = overlay->config.self * RADIX + 1;
+
+    overlay->watching = true;
+    for (unsigned i = 0; i < RADIX && first + i < overlay->config.count; i++) {
+        overlay->peers[first + i].wanted = true;
+        dial(overlay, first + i);
+    }
 }
 
 /* ---- time ---- */
 
-static struct link *find_silent(const struct overlay *overlay, time_t since)
+/* When we were stopped ourselves, what others did meanwhile was not heard. */
+static void forgive(struct overlay *overlay, msec time)
 {
-    struct link *link = overlay->links;
+    for (struct link *link = overlay->unknown; link; link = link->next)
+        link->heard = time;
+    for (unsigned node = 0; node < overlay->config.count; node++)
+        for (struct link *link = overlay->peers[node].links; link != NULL;
+             link = link->next)
+            link->heard = time;
+}
 
+/* The first that was not heard since then. */
+static struct link *find_silent(struct link *link, msec since)
+{
     while (link != NULL && link->heard >= since)
         link = link->next;
     return link;
 }
 
-/* When we were stopped ourselves, what others did meanwhile was not heard. */
-static void forgive(struct overlay *overlay)
+static void end_silent(struct overlay *overlay, struct link **list, msec since)
 {
-    for (struct link *link = overlay->links; link != NULL; link = link->next)
-        link->heard = now();
+    struct link *link;
+
+    (void)overlay;
+    while ((link = find_silent(*list, since)) != NULL)
+        end_link(link, "it does not answer");
+}
+
+static void ping(const struct link *link)
+{
+    for (; link != NULL; link = link->next)
+        if (link->greeted)
+            say(link, OVERLAY_PING);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
     struct overlay *overlay = ctx;
-    struct link *link;
-    time_t time = now();
+    msec time = now();
 
     (void)fd;
     (void)what;
-    if (time - overlay->ticked > SILENCE / 2)
-        forgive(overlay);
+    if (time - overlay->ticked > overlay->silence / 2)
+        forgive(overlay, time);
     overlay->ticked = time;
-    while ((link = find_silent(overlay, time - SILENCE)) != NULL)
-        end_link(link, "it does not answer");
-    for (link = overlay->links; link != NULL; link = link->next)
-        if (link->greeted)
-            put_frame(overlay, bufferevent_get_output(link->bev), OVERLAY_PING,
-                      "", 0);
+    end_silent(overlay, &overlay->unknown, time - overlay->silence);
+    for (unsigned node = 0; node < overlay->config.count; node++) {
+        end_silent(overlay, &overlay->peers[node].links,
+                   time - overlay->silence);
+        ping(overlay->peers[node].links);
+    }
+    if (!overlay->watching && !overlay->closing &&
+        time - overlay->created > overlay->silence / 2)
+        watch_down(overlay);
 }
 
 /* ---- for users ---- */
@@ -385,16 +640,18 @@ void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
                   const void *bytes, size_t len)
 {
     struct peer *peer = &overlay->peers[node];
+    struct evbuffer *out =
+        peer->link != NULL ? output_of(peer->link) : peer->pending;
 
-    if (peer->left || peer->lost)
+    if (peer->left || peer->lost || peer->error != 0)
         return;
-    if (peer->link != NULL) {
-        put_frame(overlay, bufferevent_get_output(peer->link->bev), kind, bytes,
-                  len);
-        return;
-    }
-    put_frame(overlay, peer->pending, kind, bytes, len);
-    dial(overlay, node);
+    peer->wanted = true;
+    if (len > FRAME_BODY_MAX)
+        fail_later(overlay, node, EMSGSIZE);
+    else if (put_frame(overlay, out, kind, bytes, len) < 0)
+        fail_later(overlay, node, ENOMEM);
+    else
+        dial(overlay, node);
 }
 
 bool overlay_has_left(const struct overlay *overlay, unsigned node)
@@ -407,10 +664,14 @@ unsigned overlay_strangers(const struct overlay *overlay)
     return overlay->strangers;
 }
 
+/* ---- life ---- */
+
 static int make_events(struct overlay *overlay)
 {
-    static const struct timeval second = {.tv_sec = 1};
     struct event_base *base = overlay->config.base;
+    const msec period = overlay->silence / PINGS;
+    const struct timeval time = {.tv_sec = period / 1000,
+                                 .tv_usec = period % 1000 * 1000};
 
     for (int i = 0; i < LISTENERS; i++) {
         int fd = overlay->config.listeners[i];
@@ -423,9 +684,11 @@ static int make_events(struct overlay *overlay)
             event_add(overlay->accepts[i], NULL) < 0)
             return -1;
     }
+    overlay->errors = event_new(base, -1, 0, on_errors, overlay);
     overlay->tick = event_new(base, -1, EV_PERSIST, on_tick, overlay);
-    overlay->ticked = now();
-    return overlay->tick != NULL ? event_add(overlay->tick, &second) : -1;
+    if (overlay->errors == NULL || overlay->tick == NULL)
+        return -1;
+    return event_add(overlay->tick, &time);
 }
 
 static int make_peers(struct overlay *overlay)
@@ -446,43 +709,92 @@ struct overlay *overlay_create(const struct overlay_config *config,
     struct overlay *overlay = calloc(1, sizeof *overlay);
 
     if (overlay == NULL) {
+        for (int i = 0; i < LISTENERS; i++)
+            ct_close(&(int){config->listeners[i]});
         ct_fail_nomem(reterr);
         return NULL;
     }
     overlay->config = *config;
+    overlay->silence =
+        (msec)(config->silence != 0 ? config->silence : SILENCE) * 1000;
+    overlay->created = overlay->ticked = now();
     if (make_peers(overlay) < 0 || make_events(overlay) < 0) {
         ct_fail_nomem(reterr);
         overlay_close(overlay, 0);
         return NULL;
     }
-    if (config->self > 0)
-        dial(overlay, (config->self - 1) / RADIX);
+    watch_up(overlay);
     return overlay;
 }
 
-static bool has_output(const struct overlay *overlay)
+/* ---- leaving ---- */
+
+static void on_flushed(struct bufferevent *bev, void *ctx)
 {
-    for (const struct link *link = overlay->links; link; link = link->next)
-        if (link->greeted &&
-            evbuffer_get_length(bufferevent_get_output(link->bev)) > 0)
+    (void)ctx;
+    shutdown(bufferevent_getfd(bev), SHUT_WR);
+}
+
+static void say_bye(struct link *link)
+{
+    say(link, OVERLAY_BYE);
+    bufferevent_setcb(link->bev, on_read, on_flushed, on_event, link);
+}
+
+/* Is there anything that we owe it, or that it has to do? */
+static bool is_open(const struct overlay *overlay, unsigned node)
+{
+    const struct peer *peer = &overlay->peers[node];
+
+    for (const struct link *link = peer->links; link; link = link->next)
+        if (!link->dialled || link->greeted)
+            return true;
+    if (peer->lost || peer->left)
+        return false;
+    return evbuffer_get_length(peer->pending) > 0 ||
+           (!peer->met && is_neighbour(overlay, node));
+}
+
+static bool is_any_open(const struct overlay *overlay)
+{
+    for (unsigned node = 0; node < overlay->config.count; node++)
+        if (is_open(overlay, node))
             return true;
     return false;
 }
 
-static void say_bye(struct overlay *overlay, unsigned seconds)
+static void leave(struct overlay *overlay, unsigned seconds)
 {
-    time_t end = now() + (time_t)seconds;
+    msec end = now() + (msec)seconds * 1000;
 
-    for (unsigned node = 0; node < overlay->config.count; node++)
-        if (overlay->peers[node].link != NULL)
-            put_frame(overlay,
-                      bufferevent_get_output(overlay->peers[node].link->bev),
-                      OVERLAY_BYE, "", 0);
     overlay->closing = true;
-    /* The tick wakes us at least once a second. */
-    while (has_output(overlay) && now() <= end)
+    for (unsigned node = 0; node < overlay->config.count; node++)
+        for (struct link *link = overlay->peers[node].links; link != NULL;
+             link = link->next)
+            if (link->greeted)
+                say_bye(link);
+    /* The tick wakes us. */
+    while (is_any_open(overlay) && now() < end)
         if (event_base_loop(overlay->config.base, EVLOOP_ONCE) != 0)
             return;
+}
+
+static void free_event(struct event *event)
+{
+    if (event != NULL)
+        event_free(event);
+}
+
+static void free_peers(struct overlay *overlay)
+{
+    for (unsigned i = 0; overlay->peers != NULL && i < overlay->config.count;
+         i++) {
+        while (overlay->peers[i].links != NULL)
+            free_link(overlay->peers[i].links);
+        if (overlay->peers[i].pending != NULL)
+            evbuffer_free(overlay->peers[i].pending);
+    }
+    free(overlay->peers);
 }
 
 void overlay_close(struct overlay *overlay, unsigned seconds)
@@ -490,20 +802,15 @@ void overlay_close(struct overlay *overlay, unsigned seconds)
     if (overlay == NULL)
         return;
     if (overlay->tick != NULL && seconds > 0)
-        say_bye(overlay, seconds);
-    while (overlay->links != NULL)
-        unlink_link(overlay->links);
+        leave(overlay, seconds);
+    while (overlay->unknown != NULL)
+        free_link(overlay->unknown);
+    free_peers(overlay);
     for (int i = 0; i < LISTENERS; i++) {
-        if (overlay->accepts[i] != NULL)
-            event_free(overlay->accepts[i]);
+        free_event(overlay->accepts[i]);
         ct_close(&overlay->config.listeners[i]);
     }
-    if (overlay->tick != NULL)
-        event_free(overlay->tick);
-    for (unsigned i = 0; overlay->peers != NULL && i < overlay->config.count;
-         i++)
-        if (overlay->peers[i].pending != NULL)
-            evbuffer_free(overlay->peers[i].pending);
-    free(overlay->peers);
+    free_event(overlay->tick);
+    free_event(overlay->errors);
     free(overlay);
 }

@@ -4,7 +4,8 @@
  * tree are made at once and kept, so that every node is missed by some other
  * within seconds.
  *
- * Everything happens in the user's event loop; nothing waits.
+ * Everything happens in the user's event loop; nothing waits. The process must
+ * ignore SIGPIPE.
  */
 #ifndef CT_OVERLAY_OVERLAY_H
 #define CT_OVERLAY_OVERLAY_H
@@ -13,6 +14,7 @@
 #include "overlay/address.h"
 #include "wire/frame.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +26,7 @@ enum overlay_kind {
     OVERLAY_HELLO = 1,
     OVERLAY_PING,
     OVERLAY_BYE,
+    OVERLAY_USE,
     OVERLAY_USER = 16,
 };
 
@@ -33,8 +36,12 @@ struct overlay_config {
     const struct addresses *peers; /* [count]; live as long */
     uint8_t secret[FRAME_SECRET_SIZE];
     int listeners[2]; /* the overlay's from now on; -1 */
+    unsigned silence; /* seconds without a word, then one is lost; 0: 8 */
 
-    /* A message of the user's kinds. bytes live until this returns. */
+    /*
+     * Both come from the event loop alone, and must not close the overlay.
+     * A message of the user's kinds. bytes live until this returns.
+     */
     void (*receive)(void *ctx, unsigned from, unsigned kind, const void *bytes,
                     size_t len);
     /* The node has not said bye and is gone: why, one line. Once for each. */
@@ -46,7 +53,10 @@ struct overlay_config {
 struct overlay *overlay_create(const struct overlay_config *config,
                                struct ct_error *reterr);
 
-/* To another node. What cannot be sent is told by lost(). */
+/*
+ * To another node, in order. What cannot be sent, as what is larger than
+ * FRAME_BODY_MAX, is told by lost(), not before this has returned.
+ */
 void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
                   const void *bytes, size_t len);
 
@@ -58,7 +68,9 @@ unsigned overlay_strangers(const struct overlay *overlay);
 
 /*
  * Say bye and send what is left, for as long as others take it, at most this
- * many seconds; then it is gone. NULL is fine.
+ * many seconds; then it is gone. Neighbours in the tree that were never heard
+ * of are waited for as well, or they would miss us. 0: not a word. NULL is
+ * fine.
  */
 void overlay_close(struct overlay *overlay, unsigned seconds);
 
