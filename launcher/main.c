@@ -3,6 +3,7 @@
  */
 #include "base/error.h"
 #include "container/rank.h"
+#include "launcher/engine.h"
 #include "launcher/exit.h"
 #include "launcher/job.h"
 #include "launcher/join.h"
@@ -16,6 +17,8 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <unistd.h>
+
+extern char **environ;
 
 /* Privilege that a caller lends us would be lent to the image's programs. */
 static int refuse_privilege(struct ct_error *reterr)
@@ -66,6 +69,33 @@ static int start_own(const struct options *options, struct ct_error *reterr)
     return rc;
 }
 
+static int print_command(const struct strv *command, struct ct_error *reterr)
+{
+    for (size_t i = 0; i < command->count; i++)
+        printf(i == 0 ? "engine  %s" : " %s", command->items[i]);
+    putchar('\n');
+    return fflush(stdout) == 0 ? 0 : ct_fail_errno(reterr, "cannot print");
+}
+
+/* To an engine, if there is one for it. Returns when there is none. */
+static int hand_over(const struct options *options, struct ct_error *reterr)
+{
+    const struct engine_facts facts = engine_look(environ);
+    struct strv command = {0};
+    int rc = engine_command(options, &facts, &command, reterr);
+
+    if (rc == 0 && command.count > 0) {
+        if (options->dry_run)
+            rc = print_command(&command, reterr);
+        else {
+            execv(command.items[0], command.items);
+            rc = ct_fail_errno(reterr, "cannot execute %s", command.items[0]);
+        }
+    }
+    strv_clear(&command);
+    return rc;
+}
+
 /* *ret_told: what went wrong has been said. */
 static int perform(const struct options *options, char **argv, bool *ret_told,
                    struct ct_error *reterr)
@@ -79,8 +109,9 @@ static int perform(const struct options *options, char **argv, bool *ret_told,
         puts(PACKAGE_STRING);
         return 0;
     }
-    rc = options->dry_run ? 0
-                          : join_job(options, argv, &joined, ret_told, reterr);
+    rc = hand_over(options, reterr);
+    if (rc >= 0 && !options->dry_run)
+        rc = join_job(options, argv, &joined, ret_told, reterr);
     return rc < 0 || joined ? rc : start_own(options, reterr);
 }
 

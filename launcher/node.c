@@ -17,6 +17,7 @@
 #include "container/environ.h"
 #include "container/kernel.h"
 #include "launcher/exit.h"
+#include "launcher/foreign.h"
 #include "launcher/job.h"
 #include "launcher/pmi.h"
 #include "launcher/say.h"
@@ -100,39 +101,13 @@ static bool same_words(const struct strv *a, const char **b)
     return i == a->count && b[i] == NULL;
 }
 
-/* What is for ranks that ctrun starts, and the host's own matter here. */
-static int check_options(const struct options *options, struct ct_error *reterr)
-{
-    const struct {
-        const char *name;
-        bool given;
-    } rows[] = {
-        {"--bind-to", options->bind.to != BIND_NONE},
-        {"--report-bindings", options->report_bindings},
-        {"--label", options->label},
-        {"--output", options->output != NULL},
-        {"--stdin",
-         options->stdin_to != STDIN_RANK || options->stdin_rank != 0},
-        {"--timeout", options->timeout > 0},
-        {"--pset", options->psets.count > 0},
-    };
-
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (rows[i].given)
-            return ct_fail(reterr, EINVAL,
-                           "%s is for ranks that ctrun itself starts, with -n; "
-                           "here another launcher does: ask that one",
-                           rows[i].name);
-    return 0;
-}
-
 static int parse_crowd(struct crowd *crowd, struct ct_error *reterr)
 {
     struct app_options *app;
 
     if (options_parse((int)crowd->argv.count, crowd->argv.items,
                       &crowd->options, reterr) < 0 ||
-        check_options(&crowd->options, reterr) < 0)
+        foreign_refuse(&crowd->options, false, reterr) < 0)
         return -1;
     app = &crowd->options.apps[0];
     if (app->pwd == NULL)

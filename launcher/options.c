@@ -36,6 +36,7 @@ struct option_row {
     const char *argument; /* its name in the help; NULL: takes no value */
     bool optional;        /* the value is given as --name=VALUE or not at all */
     enum scope scope;
+    bool engine; /* is about who starts the ranks, not about a rank */
     const char *help;
     int (*set)(struct parser *p, const struct option_row *row,
                const char *value);
@@ -184,13 +185,26 @@ static int set_host(struct parser *p, const struct option_row *row,
     return 0;
 }
 
-static int set_overlay_if(struct parser *p, const struct option_row *row,
-                          const char *value)
+static int set_word(struct parser *p, const struct option_row *row,
+                    const char *value)
 {
-    (void)row;
     if (*value == '\0')
-        return takes(p, "the name of a network interface", value);
-    p->options->overlay_if = value;
+        return takes(p, row->argument, value);
+    *(const char **)field_of(p, row) = value;
+    return 0;
+}
+
+static int set_engine(struct parser *p, const struct option_row *row,
+                      const char *value)
+{
+    static const struct choice engines[] = {
+        {"local", 0}, {"srun", 0}, {"mpirun", 0}, {"mpiexec", 0}, {0},
+    };
+    int known;
+
+    if (choose(engines, value, &known) < 0)
+        return takes(p, row->argument, value);
+    p->options->engine = value;
     return 0;
 }
 
@@ -366,10 +380,58 @@ static const struct option_row table[] = {
         .set = set_host,
     },
     {
+        .names = {"--engine"},
+        .argument = "local|srun|mpirun|mpiexec",
+        .engine = true,
+        .help = "what starts the ranks (default: ctrun)",
+        .set = set_engine,
+    },
+    {
+        .names = {"--engine-args"},
+        .argument = "WORDS",
+        .engine = true,
+        .help = "more options for it",
+        .set = set_word,
+        .field = JOB_FIELD(engine_args),
+    },
+    {
+        .names = {"--hosts"},
+        .argument = "NAME[:N][,...]",
+        .engine = true,
+        .help = "nodes, by mpiexec or mpirun",
+        .set = set_word,
+        .field = JOB_FIELD(hosts),
+    },
+    {
+        .names = {"--hostfile"},
+        .argument = "FILE",
+        .engine = true,
+        .help = "a file that lists them",
+        .set = set_word,
+        .field = JOB_FIELD(hostfile),
+    },
+    {
+        .names = {"-N", "--nodes"},
+        .argument = "N",
+        .engine = true,
+        .help = "number of nodes, by srun",
+        .set = set_count,
+        .field = JOB_FIELD(nodes),
+    },
+    {
+        .names = {"--ntasks-per-node"},
+        .argument = "N",
+        .engine = true,
+        .help = "ranks on each node",
+        .set = set_count,
+        .field = JOB_FIELD(ranks_per_node),
+    },
+    {
         .names = {"--overlay-if"},
         .argument = "NAME",
         .help = "network between nodes (default: all of them)",
-        .set = set_overlay_if,
+        .set = set_word,
+        .field = JOB_FIELD(overlay_if),
     },
     {
         .names = {"--pset"},
@@ -410,6 +472,7 @@ static const struct option_row table[] = {
     },
     {
         .names = {"-l", "--label", "--tag-output"},
+        .engine = true,
         .help = "begin each line of output with its rank",
         .set = set_flag,
         .field = JOB_FIELD(label),
@@ -448,6 +511,7 @@ static const struct option_row table[] = {
     },
     {
         .names = {"--dry-run"},
+        .engine = true,
         .help = "print what would be done, start nothing",
         .set = set_flag,
         .field = JOB_FIELD(dry_run),
@@ -477,6 +541,7 @@ static const struct option_row table[] = {
     {
         .names = {"-n", "-np", "--np", "--ntasks"},
         .argument = "N",
+        .engine = true,
         .scope = APP,
         .help = "number of ranks (default 1)",
         .set = set_count,
@@ -561,6 +626,16 @@ static int unknown(struct parser *p, const char *word)
                    word);
 }
 
+/* What each rank's own ctrun has to know, if an engine starts them. */
+static int keep_inner(struct parser *p, const struct option_row *row,
+                      const char *value)
+{
+    if (row->engine)
+        return 0;
+    return strv_addf(&p->options->inner, value != NULL ? "%s=%s" : "%s",
+                     p->name, value);
+}
+
 /* value: what was given in the same word, or NULL. */
 static int apply(struct parser *p, const struct option_row *row,
                  const char *value)
@@ -577,6 +652,8 @@ static int apply(struct parser *p, const struct option_row *row,
                            p->name, row->argument);
         value = *p->next++;
     }
+    if (keep_inner(p, row, value) < 0)
+        return ct_fail_nomem(p->err);
     return row->set(p, row, value);
 }
 
@@ -824,6 +901,7 @@ void options_clear(struct options *options)
     }
     free(options->apps);
     strv_clear(&options->psets);
+    strv_clear(&options->inner);
     *options = (struct options){0};
 }
 

@@ -53,13 +53,18 @@ struct options {
     const char *output;       /* --output PATTERN, or NULL */
     enum stdin_to stdin_to;   /* --stdin RANK|all|none; default rank 0 */
     unsigned stdin_rank;
-    double timeout;         /* --timeout SECONDS; 0 = none */
-    double kill_grace;      /* --kill-grace SECONDS; default 2 */
-    bool continues;         /* --on-failure=continue */
-    int verbosity;          /* -v adds one (may repeat), -q makes it -1 */
-    const char *host;       /* --host pmix|pmi2|pmi1|local, or NULL: look */
-    const char *overlay_if; /* --overlay-if NAME, or NULL: all */
-    bool dry_run;           /* --dry-run: print the plan, start nothing */
+    double timeout;     /* --timeout SECONDS; 0 = none */
+    double kill_grace;  /* --kill-grace SECONDS; default 2 */
+    bool continues;     /* --on-failure=continue */
+    int verbosity;      /* -v adds one (may repeat), -q makes it -1 */
+    const char *host;   /* --host pmix|pmi2|pmi1|local, or NULL: look */
+    const char *engine; /* --engine local|srun|mpirun|mpiexec; NULL: look */
+    const char *engine_args;        /* --engine-args WORDS, or NULL */
+    const char *hosts, *hostfile;   /* --hosts LIST, --hostfile FILE */
+    unsigned nodes, ranks_per_node; /* --nodes, --ntasks-per-node; 0 */
+    struct strv inner;              /* options that are not an engine's */
+    const char *overlay_if;         /* --overlay-if NAME, or NULL: all */
+    bool dry_run; /* --dry-run: print the plan, start nothing */
 
     bool help;    /* -h, --help: nothing else was checked */
     bool version; /* --version: likewise */

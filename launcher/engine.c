@@ -1,0 +1,360 @@
+#include "launcher/engine.h"
+
+#include "base/ranklist.h"
+#include "base/scope.h"
+#include "base/span.h"
+#include "container/rank.h"
+#include "host/task.h"
+#include "launcher/foreign.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* ---- the engines ---- */
+
+struct engine {
+    const char *name; /* as --engine has it */
+    const char *programs[4];
+    const char *label; /* how it is told to begin lines with the rank */
+    const char *hosts, *hostfile;
+    int (*add)(const struct options *options, const struct engine_facts *facts,
+               const char *program, struct strv *ret, struct ct_error *reterr);
+};
+
+static int add_number(struct strv *ret, const char *option, unsigned number)
+{
+    return number > 0 ? strv_addf(ret, "%s=%u", option, number) : 0;
+}
+
+/*
+ * For the one exchange that we want of it pmi2 is the better: its start costs
+ * half of pmix's, and its fence has always waited for all.
+ */
+static int add_mpi(const struct engine_facts *facts, const char *program,
+                   struct strv *ret, struct ct_error *reterr)
+{
+    static const char *const kinds[] = {"pmi2", "pmix"};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (facts->srun_has(program, kinds[i]))
+            return strv_addf(ret, "--mpi=%s", kinds[i]) < 0
+                       ? ct_fail_nomem(reterr)
+                       : 0;
+    return ct_fail(reterr, ENOENT,
+                   "this Slurm has neither --mpi=pmi2 nor --mpi=pmix, so ranks "
+                   "could not find each other");
+}
+
+static int add_srun(const struct options *options,
+                    const struct engine_facts *facts, const char *program,
+                    struct strv *ret, struct ct_error *reterr)
+{
+    if (add_number(ret, "--nodes", options->nodes) < 0 ||
+        strv_addf(ret, "--ntasks=%u", options->apps[0].ranks) < 0 ||
+        add_number(ret, "--ntasks-per-node", options->ranks_per_node) < 0)
+        return ct_fail_nomem(reterr);
+    return add_mpi(facts, program, ret, reterr);
+}
+
+static int no_nodes(const struct options *options, const char *engine,
+                    struct ct_error *reterr)
+{
+    if (options->nodes == 0)
+        return 0;
+    return ct_fail(reterr, EINVAL,
+                   "--nodes is srun's; %s takes its nodes from --hosts",
+                   engine);
+}
+
+static int add_mpirun(const struct options *options,
+                      const struct engine_facts *facts, const char *program,
+                      struct strv *ret, struct ct_error *reterr)
+{
+    unsigned each = options->ranks_per_node;
+
+    (void)facts;
+    (void)program;
+    if (no_nodes(options, "mpirun", reterr) < 0)
+        return -1;
+    if (strv_add(ret, "-n") < 0 ||
+        strv_addf(ret, "%u", options->apps[0].ranks) < 0 ||
+        (each > 0 && (strv_add(ret, "--map-by") < 0 ||
+                      strv_addf(ret, "ppr:%u:node", each) < 0)))
+        return ct_fail_nomem(reterr);
+    return 0;
+}
+
+static int add_mpiexec(const struct options *options,
+                       const struct engine_facts *facts, const char *program,
+                       struct strv *ret, struct ct_error *reterr)
+{
+    unsigned each = options->ranks_per_node;
+
+    (void)facts;
+    (void)program;
+    if (no_nodes(options, "mpiexec", reterr) < 0)
+        return -1;
+    if (strv_add(ret, "-n") < 0 ||
+        strv_addf(ret, "%u", options->apps[0].ranks) < 0 ||
+        (each > 0 &&
+         (strv_add(ret, "-ppn") < 0 || strv_addf(ret, "%u", each) < 0)))
+        return ct_fail_nomem(reterr);
+    return 0;
+}
+
+/* In the order in which they are looked for when there are --hosts. */
+static const struct engine engines[] = {
+    {"mpiexec", {"mpiexec.hydra"}, "-l", "-hosts", "-f", add_mpiexec},
+    {"mpirun",
+     {"mpirun.openmpi", "prterun", "mpirun"},
+     "--tag-output",
+     "--host",
+     "--hostfile",
+     add_mpirun},
+    {"srun", {"srun"}, "--label", "--nodelist", NULL, add_srun},
+};
+
+enum { ENGINES = sizeof engines / sizeof engines[0] };
+
+/* ---- the choice ---- */
+
+static char *find_program(const struct engine *engine,
+                          const struct engine_facts *facts)
+{
+    char *path = NULL;
+
+    for (size_t i = 0; i < 4 && engine->programs[i] != NULL && path == NULL;
+         i++)
+        path = facts->find(engine->programs[i]);
+    return path;
+}
+
+static const char *get(char *const *env, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (; *env != NULL; env++)
+        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+            return *env + len + 1;
+    return NULL;
+}
+
+/*
+ * An allocation of several nodes. On a single one ctrun starts the ranks
+ * itself, which is quicker and can do more with their output.
+ */
+static bool is_allocation(char *const *env)
+{
+    const char *nodes = get(env, "SLURM_JOB_NUM_NODES");
+    long count;
+
+    return get(env, "SLURM_JOB_ID") != NULL && nodes != NULL &&
+           ct_span_number(ct_span_str(nodes), 2, INT_MAX, &count) == 0;
+}
+
+static bool has_hosts(const struct options *options)
+{
+    return options->hosts != NULL || options->hostfile != NULL;
+}
+
+static const struct engine *find_engine(const char *name)
+{
+    const struct engine *engine = engines;
+
+    while (engine < engines + ENGINES && strcmp(engine->name, name) != 0)
+        engine++;
+    return engine < engines + ENGINES ? engine : NULL;
+}
+
+static const struct engine *first_there(const struct engine_facts *facts)
+{
+    for (const struct engine *engine = engines; engine < engines + ENGINES;
+         engine++) {
+        CT_AUTO_FREE char *path = find_program(engine, facts);
+
+        if (path != NULL && engine->add != add_srun)
+            return engine;
+    }
+    return NULL;
+}
+
+/* 0 with NULL: ctrun itself. */
+static int choose(const struct options *options,
+                  const struct engine_facts *facts, const struct engine **ret,
+                  struct ct_error *reterr)
+{
+    struct host_task task;
+
+    *ret = NULL;
+    if (options->engine != NULL) {
+        *ret = find_engine(options->engine);
+    } else if (has_hosts(options)) {
+        *ret = first_there(facts);
+        if (*ret == NULL)
+            return ct_fail(reterr, ENOENT,
+                           "--hosts: neither mpiexec.hydra nor mpirun is here "
+                           "to start ranks there");
+    } else if (options->apps[0].ranks_given &&
+               !host_task_find(facts->env, &task) &&
+               is_allocation(facts->env)) {
+        *ret = find_engine("srun");
+    }
+    return 0;
+}
+
+/* ---- the command ---- */
+
+static int add_places(const struct engine *engine,
+                      const struct options *options, struct strv *ret,
+                      struct ct_error *reterr)
+{
+    if (options->hostfile != NULL && engine->hostfile == NULL)
+        return ct_fail(reterr, EINVAL, "%s takes no --hostfile", engine->name);
+    if ((options->label && strv_add(ret, engine->label) < 0) ||
+        (options->hosts != NULL && (strv_add(ret, engine->hosts) < 0 ||
+                                    strv_add(ret, options->hosts) < 0)) ||
+        (options->hostfile != NULL && (strv_add(ret, engine->hostfile) < 0 ||
+                                       strv_add(ret, options->hostfile) < 0)))
+        return ct_fail_nomem(reterr);
+    return 0;
+}
+
+/* Words are cut at blanks; who needs more calls the engine himself. */
+static int add_words(struct strv *ret, const char *words)
+{
+    while (words != NULL && *(words += strspn(words, " ")) != '\0') {
+        size_t len = strcspn(words, " ");
+        CT_AUTO_FREE char *word = ct_span_dup(ct_span(words, len));
+
+        if (word == NULL || strv_add(ret, word) < 0)
+            return -1;
+        words += len;
+    }
+    return 0;
+}
+
+static int add_self(const struct options *options,
+                    const struct engine_facts *facts, struct strv *ret)
+{
+    const struct app_options *app = &options->apps[0];
+
+    if (add_words(ret, options->engine_args) < 0 ||
+        strv_add(ret, facts->self) < 0 ||
+        strv_add_all(ret, options->inner.items) < 0 ||
+        (app->image != NULL && strv_add(ret, app->image) < 0))
+        return -1;
+    return strv_add_all(ret, app->command.items);
+}
+
+static int build(const struct engine *engine, const struct options *options,
+                 const struct engine_facts *facts, struct strv *ret,
+                 struct ct_error *reterr)
+{
+    CT_AUTO_FREE char *path = find_program(engine, facts);
+
+    if (path == NULL)
+        return ct_fail(reterr, ENOENT, "--engine=%s: %s is not here",
+                       engine->name, engine->programs[0]);
+    if (options->app_count > 1)
+        return ct_fail(reterr, EINVAL,
+                       "several apps (':') are for ranks that ctrun itself "
+                       "starts, with --engine=local");
+    if (foreign_refuse(options, true, reterr) < 0)
+        return -1;
+    if (strv_add(ret, path) < 0)
+        return ct_fail_nomem(reterr);
+    if (engine->add(options, facts, path, ret, reterr) < 0 ||
+        add_places(engine, options, ret, reterr) < 0)
+        return -1;
+    return add_self(options, facts, ret) < 0 ? ct_fail_nomem(reterr) : 0;
+}
+
+/* What only an engine could do. */
+static int check_local(const struct options *options, struct ct_error *reterr)
+{
+    const char *name = options->nodes > 0             ? "--nodes"
+                       : options->ranks_per_node > 0  ? "--ntasks-per-node"
+                       : options->engine_args != NULL ? "--engine-args"
+                       : has_hosts(options)           ? "--hosts"
+                                                      : NULL;
+
+    if (name == NULL)
+        return 0;
+    return ct_fail(reterr, EINVAL,
+                   "%s is for an engine, and here ctrun itself starts the "
+                   "ranks, on this node",
+                   name);
+}
+
+int engine_command(const struct options *options,
+                   const struct engine_facts *facts, struct strv *ret,
+                   struct ct_error *reterr)
+{
+    const struct engine *engine;
+
+    if (choose(options, facts, &engine, reterr) < 0)
+        return -1;
+    if (engine == NULL)
+        return check_local(options, reterr);
+    if (build(engine, options, facts, ret, reterr) < 0) {
+        strv_clear(ret);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- this machine ---- */
+
+static char *find_in_path(const char *name)
+{
+    return rank_find_command(name, getenv("PATH"), "/", NULL);
+}
+
+/* Of the words that `srun --mpi=list` prints, "pmix_v4" is pmix too. */
+static bool names(const char *text, const char *kind)
+{
+    size_t len = strlen(kind);
+
+    for (text += strspn(text, " \t\n"); *text != '\0';
+         text += strspn(text, " \t\n")) {
+        size_t word = strcspn(text, " \t\n,");
+
+        if (strncmp(text, kind, len) == 0 && (word == len || text[len] == '_'))
+            return true;
+        text += word + (text[word] == ',');
+    }
+    return false;
+}
+
+static bool srun_has(const char *srun, const char *kind)
+{
+    char command[PATH_MAX + 40], text[4096];
+    size_t len;
+    FILE *list;
+
+    snprintf(command, sizeof command, "'%s' --mpi=list 2>&1", srun);
+    list = popen(command, "re");
+    if (list == NULL)
+        return false;
+    len = fread(text, 1, sizeof text - 1, list);
+    text[len] = '\0';
+    pclose(list);
+    return names(text, kind);
+}
+
+struct engine_facts engine_look(char *const *env)
+{
+    static char self[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+
+    self[len > 0 ? len : 0] = '\0';
+    return (struct engine_facts){
+        .env = env,
+        .self = len > 0 ? self : "ctrun",
+        .find = find_in_path,
+        .srun_has = srun_has,
+    };
+}

@@ -1,0 +1,186 @@
+#include "launcher/engine.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is on the machine, "srun mpirun". */
+static const char *programs;
+static const char *srun_kinds;
+
+static bool has_word(const char *words, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (; words != NULL; words = strchr(words, ' ')) {
+        words += strspn(words, " ");
+        if (strncmp(words, word, len) == 0 &&
+            (words[len] == ' ' || words[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+static char *find(const char *name)
+{
+    char *path = NULL;
+
+    if (has_word(programs, name) && asprintf(&path, "/bin/%s", name) < 0)
+        path = NULL;
+    return path;
+}
+
+static bool srun_has(const char *srun, const char *name)
+{
+    ck_assert_str_eq(srun, "/bin/srun");
+    return has_word(srun_kinds, name);
+}
+
+enum { WORDS = 20 };
+
+static const struct {
+    const char *programs, *kinds;
+    const char *env[4];
+    const char *argv[WORDS];
+    const char *expected; /* the command; "": ctrun itself; NULL: refused */
+    const char *why;
+} rows[] = {
+    {.programs = "srun mpirun", .argv = {"-n", "4", "i", "c"}, .expected = ""},
+    {.programs = "srun",
+     .kinds = "pmi2 pmix",
+     .argv = {"--engine=srun", "-n4", "i", "c", "-x"},
+     .expected = "/bin/srun --ntasks=4 --mpi=pmi2 ctrun i c -x"},
+    {.programs = "srun",
+     .kinds = "pmix",
+     .argv = {"--engine=srun", "-N", "2", "--ntasks-per-node=2", "-n4", "-l",
+              "--engine-args", " --exact  -t 5", "--pmi", "-B", "/d", "-v", "i",
+              "c"},
+     .expected = "/bin/srun --nodes=2 --ntasks=4 --ntasks-per-node=2 "
+                 "--mpi=pmix --label --exact -t 5 ctrun --pmi -B=/d -v i c"},
+    {.programs = "srun",
+     .kinds = "none",
+     .argv = {"--engine=srun", "i", "c"},
+     .why = "this Slurm has neither --mpi=pmi2 nor --mpi=pmix, so ranks could "
+            "not find each other"},
+    /* in an allocation */
+    {.programs = "srun",
+     .kinds = "pmi2",
+     .env = {"SLURM_JOB_ID=1", "SLURM_JOB_NUM_NODES=2"},
+     .argv = {"-n", "4", "i", "c"},
+     .expected = "/bin/srun --ntasks=4 --mpi=pmi2 ctrun i c"},
+    {.programs = "srun",
+     .kinds = "pmi2",
+     .env = {"SLURM_JOB_ID=1", "SLURM_JOB_NUM_NODES=2"},
+     .argv = {"--engine=local", "-n", "4", "i", "c"},
+     .expected = ""},
+    {.programs = "srun",
+     .env = {"SLURM_JOB_ID=1", "SLURM_JOB_NUM_NODES=1"},
+     .argv = {"-n", "4", "i", "c"},
+     .expected = ""},
+    /* a task of a step: its ctrun joins, or is alone on purpose */
+    {.programs = "srun",
+     .env = {"SLURM_JOB_NUM_NODES=2", "SLURM_PROCID=1",
+             "SLURM_STEP_NUM_TASKS=2"},
+     .argv = {"-n", "4", "i", "c"},
+     .expected = ""},
+    /* hosts */
+    {.programs = "mpirun mpiexec.hydra",
+     .argv = {"--hosts", "a:2,b:2", "-n", "4", "i", "c"},
+     .expected = "/bin/mpiexec.hydra -n 4 -hosts a:2,b:2 ctrun i c"},
+    {.programs = "mpirun",
+     .argv = {"--hostfile", "f", "-n", "4", "--ntasks-per-node", "2", "i", "c"},
+     .expected = "/bin/mpirun -n 4 --map-by ppr:2:node --hostfile f ctrun i c"},
+    {.programs = "prterun mpirun",
+     .argv = {"--engine", "mpirun", "-n", "2", "-l", "--no-container", "c"},
+     .expected = "/bin/prterun -n 2 --tag-output ctrun --no-container c"},
+    {.programs = "srun",
+     .argv = {"--hosts", "a", "i", "c"},
+     .why = "--hosts: neither mpiexec.hydra nor mpirun is here to start ranks "
+            "there"},
+    /* what does not go together */
+    {.programs = "srun",
+     .argv = {"-N", "2", "i", "c"},
+     .why = "--nodes is for "
+            "an engine, and here ctrun itself starts the ranks, on this node"},
+    {.programs = "mpirun",
+     .argv = {"--engine=mpirun", "-N", "2", "i", "c"},
+     .why = "--nodes is srun's; mpirun takes its nodes from --hosts"},
+    {.programs = "",
+     .argv = {"--engine=mpirun", "i", "c"},
+     .why = "--engine=mpirun: mpirun.openmpi is not here"},
+    {.programs = "srun",
+     .kinds = "pmi2",
+     .argv = {"--engine=srun", "--hostfile", "f", "i", "c"},
+     .why = "srun takes no --hostfile"},
+    {.programs = "srun",
+     .kinds = "pmi2",
+     .argv = {"--engine=srun", "i", "c", ":", "i", "c"},
+     .why = "several apps (':') are for ranks that ctrun itself starts, with "
+            "--engine=local"},
+    {.programs = "srun",
+     .kinds = "pmi2",
+     .argv = {"--engine=srun", "--timeout=3", "i", "c"},
+     .why = "--timeout is for ranks that ctrun itself starts, with -n; here "
+            "another launcher does: ask that one"},
+};
+
+static void join(const struct strv *words, char *ret, size_t size)
+{
+    ret[0] = '\0';
+    for (size_t i = 0; i < words->count; i++) {
+        ck_assert_uint_lt(strlen(ret) + strlen(words->items[i]) + 2, size);
+        if (i > 0)
+            strcat(ret, " ");
+        strcat(ret, words->items[i]);
+    }
+}
+
+START_TEST(what_starts_the_ranks)
+{
+    const struct engine_facts facts = {
+        .env = (char *const *)rows[_i].env,
+        .self = "ctrun",
+        .find = find,
+        .srun_has = srun_has,
+    };
+    char *argv[WORDS + 1] = {(char *)"ctrun"}, text[1000];
+    struct options options;
+    struct strv command = {0};
+    struct ct_error err;
+    int argc = 1, rc;
+
+    programs = rows[_i].programs;
+    srun_kinds = rows[_i].kinds;
+    for (; rows[_i].argv[argc - 1] != NULL; argc++)
+        argv[argc] = (char *)rows[_i].argv[argc - 1];
+    ck_assert_msg(options_parse(argc, argv, &options, &err) == 0, "%s",
+                  err.text);
+    rc = engine_command(&options, &facts, &command, &err);
+    ck_assert_int_eq(rc, rows[_i].why != NULL ? -1 : 0);
+    if (rc < 0)
+        ck_assert_str_eq(err.text, rows[_i].why);
+    else
+        ck_assert_str_eq((join(&command, text, sizeof text), text),
+                         rows[_i].expected);
+    strv_clear(&command);
+    options_clear(&options);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("engine");
+    TCase *tc = tcase_create("engine");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, tc);
+    tcase_add_loop_test(tc, what_starts_the_ranks, 0,
+                        (int)(sizeof rows / sizeof rows[0]));
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
