@@ -14,7 +14,8 @@ _ctrun_options()
 {
     local of_app="-n -np --np --ntasks -B --bind --no-home --scratch
         --writable-tmpfs --pwd --env -e --cleanenv --no-container"
-    local of_job="--pmi --pset --bind-to --map-by --cpus-per-rank --oversubscribe
+    local of_job="--engine --engine-args --hosts --hostfile -N --nodes
+        --ntasks-per-node --host --overlay-if --pmi --pset --bind-to --map-by --cpus-per-rank --oversubscribe
         --report-bindings -l --label --tag-output --output --stdin --timeout
         --on-failure --kill-grace --dry-run -v -vv --verbose -q --quiet -h --help
         --version"
@@ -29,8 +30,10 @@ _ctrun_takes_value() # WORD
     case $1 in
     -n | -np | --np | --ntasks | -B | --bind | --scratch | --pwd | --env) ;;
     --bind-to | --map-by | --cpus-per-rank | --output | --stdin) ;;
+    --engine | --engine-args | --hosts | --hostfile | -N | --nodes) ;;
+    --ntasks-per-node | --host | --overlay-if) ;;
     --pset | --on-failure | --timeout | --kill-grace) ;;
-    *) [[ $1 =~ ^-[elvqh]+[nB]$ ]] ;;
+    *) [[ $1 =~ ^-[elvqh]+[nNB]$ ]] ;;
     esac
 }
 
@@ -84,6 +87,10 @@ _ctrun_value()
 
     case $option in
     --pmi) choices="auto pmi1 pmi2 pmix none" ;;
+    --engine) choices="local srun mpirun mpiexec" ;;
+    --host) choices="pmix pmi2 pmi1 local" ;;
+    --hostfile) _filedir ;;
+    --overlay-if) choices=$(cd /sys/class/net && echo *) ;;
     --on-failure) choices="end continue" ;;
     --bind-to) choices="none core numa socket" ;;
     --map-by) choices="core numa socket" ;;
