@@ -325,7 +325,7 @@ static void on_lost(struct agent *agent, struct zygote_event *ev)
     agent_fail(agent, AGENT_BROKEN, 0, "%s: %s", agent->host, ev->text);
 }
 
-/* The ranks have died with their parent. */
+/* Our ranks have died with their parent; members had none to die with. */
 static void on_gone(struct agent *agent, struct zygote_event *ev)
 {
     event_del(agent->zygote_in);
@@ -333,7 +333,10 @@ static void on_gone(struct agent *agent, struct zygote_event *ev)
     agent->ending = agent->zygote_gone = true;
     pmix_stop(agent);
     for (unsigned i = 0; i < agent->proc_count; i++)
-        forget_live(agent->procs[i]);
+        if (agent->procs[i]->member != NULL)
+            member_kill(agent->procs[i]);
+        else
+            forget_live(agent->procs[i]);
     agent_fail(agent, AGENT_BROKEN, 0, "%s: %s", agent->host, ev->text);
 }
 

@@ -15,9 +15,11 @@
 #include "agent/state.h"
 #include "base/packet.h"
 #include "base/scope.h"
+#include "container/kernel.h"
 #include "container/zygote.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -117,6 +119,12 @@ int member_watch(struct proc *proc, struct ct_error *reterr)
         return ct_fail_nomem(reterr);
     return zygote_adopt(agent->zygote, proc->id, member->pid, member->pidfd,
                         reterr);
+}
+
+void member_kill(const struct proc *proc)
+{
+    if (proc->live)
+        kernel_pidfd_signal(proc->member->pidfd, SIGKILL);
 }
 
 /* ---- letting it in ---- */

@@ -166,6 +166,8 @@ int members_lent(struct job *job, struct app *app,
 void app_give_back(struct app *app);
 /* Watch a member, which counts as a live rank from now on. */
 int member_watch(struct proc *proc, struct ct_error *reterr);
+/* SIGKILL, when there is no zygote any more that could. */
+void member_kill(const struct proc *proc);
 /* Let it in. pmi: its PMI socket or -1; stays the caller's. */
 int member_start(struct proc *proc, int pmi, struct strv *env,
                  struct ct_error *reterr);

@@ -10,6 +10,7 @@
 #include "base/pread.h"
 #include "base/scope.h"
 #include "base/span.h"
+#include "client/environ.h"
 #include "host/adapter.h"
 #include "host/base64.h"
 
@@ -235,13 +236,41 @@ static int take_facts(struct host_conn *conn, struct adapter_facts *facts,
                                 : discover(conn, reterr);
 }
 
+/* Where the host's map is not to be believed: variables that all ranks have. */
+static const struct {
+    const struct host_adapter *adapter;
+    const char *name, *value, *why;
+} false_maps[] = {
+    {&host_pmi2, "SLURM_DISTRIBUTION", "arbitrary",
+     "Slurm 22.05's pmi2 puts each rank of srun -m arbitrary on a node of its "
+     "own"},
+};
+
+static bool is_false_map(const struct host_adapter *adapter, char *const *env)
+{
+    for (size_t i = 0; i < sizeof false_maps / sizeof false_maps[0]; i++) {
+        const char *value = client_environ_get(env, false_maps[i].name);
+
+        if (adapter == false_maps[i].adapter && value != NULL &&
+            strcmp(value, false_maps[i].value) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int start(struct host_conn *conn, char *const *env,
                  struct ct_error *reterr)
 {
     struct adapter_facts facts = {.size = 0};
 
     conn->state = conn->adapter->open(env, &facts, reterr);
-    return conn->state != NULL ? take_facts(conn, &facts, reterr) : -1;
+    if (conn->state == NULL)
+        return -1;
+    if (is_false_map(conn->adapter, env)) {
+        free(facts.node_of);
+        facts.node_of = NULL;
+    }
+    return take_facts(conn, &facts, reterr);
 }
 
 struct host_conn *host_open(const struct host_adapter *adapter,

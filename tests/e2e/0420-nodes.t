@@ -1,0 +1,187 @@
+#!/bin/bash
+# On several nodes: under Slurm, Open MPI's mpirun and MPICH's Hydra all ranks
+# are one world, whatever their MPI, and one node's fault is the job's end.
+# shellcheck source=tests/beds/lib.sh
+. "$(dirname "$0")/../beds/lib.sh"
+# shellcheck source=tests/e2e/guests.sh
+. "$(dirname "$0")/guests.sh"
+
+[ -s "$cache/bookworm.key" ] || skip_all "no bookworm (tests/images/build)"
+[ -s "$cache/trixie.key" ] || skip_all "no trixie (tests/images/build)"
+img=$(image trixie "$format")
+bed_up 4
+
+# Open MPI 5 and 6 do not find by themselves which network leads to the others,
+# under their own mpirun neither.
+set_network() # SUITE MPI
+{
+    environment=()
+    case $1,$2 in
+    trixie,ompi | forky,ompi)
+        environment=(OMPI_MCA_btl_tcp_if_include=eth0)
+        ;;
+    esac
+}
+
+# --- who starts the ranks
+by_srun() # PMI NODES
+{
+    launch=(srun -Q "--mpi=$1" -N "$2" -n 4 "--ntasks-per-node=$((4 / $2))"
+        "$CTRUN" --pmi)
+}
+
+by_hydra()
+{
+    # shellcheck disable=SC2054 # a list of nodes
+    launch=(mpiexec.hydra -launcher ssh -launcher-exec "$bed/rsh"
+        -hosts node1,node2 -ppn 2 -n 4 "$CTRUN" --pmi)
+}
+
+by_mpirun()
+{
+    launch=(env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+        mpirun.openmpi --mca plm_rsh_agent "$bed/rsh"
+        -x OMPI_MCA_btl_tcp_if_include --host "node1:2,node2:2" -n 4
+        "$CTRUN" --pmi)
+}
+
+# MPICH 4.0.2 hangs in MPI_Finalize when UCX speaks TCP, under its own mpiexec
+# as well: of it only what sends nothing.
+programs_of() # SUITE MPI
+{
+    programs=(hello ring publish)
+    [ "$1,$2" != bookworm,mpich ] || programs=(hello)
+}
+
+row_of_node() # LABEL SUITE MPI
+{
+    programs_of "$2" "$3"
+    row "$@"
+}
+
+by_srun pmi2 2
+for_guests row_of_node "pmi2, 2 nodes, "
+# Nodes of an ordinary user's step that connect to each other at the same time
+# refuse each other's credentials (Slurm 22.05.8, pmix), and hang, 1 of 25.
+who=root
+by_srun pmix 4
+for_guests row_of_node "pmix, 4 nodes, "
+programs=(hello ring publish)
+print_table "$(srun --version)"
+for starter in hydra mpirun; do
+    by_$starter
+    programs=(ring)
+    row "$starter, 2 nodes, " trixie mpich
+    row "$starter, 2 nodes, " trixie ompi
+    row "$starter, 2 nodes, " bookworm ompi
+done
+print_table "by rsh"
+who=user
+
+# --- ranks in any order, and any number of them
+for pmi in pmi2 pmix; do
+    srun=(srun -Q "--mpi=$pmi")
+    [ $pmi = pmi2 ] || who=root
+    exits 0 "$pmi, cyclic" "${srun[@]}" -m cyclic -N4 -n8 \
+        --ntasks-per-node=2 "$CTRUN" --pmi "$img" /opt/ctrun/ring 1024
+    is "$(cat "$out")" 'ring ok 8 bytes 1024 shared 2' "$pmi, cyclic: one world"
+    exits 0 "$pmi, uneven" "${srun[@]}" -m arbitrary \
+        -w node1,node1,node2 -n3 "$CTRUN" --pmi "$img" /opt/ctrun/hello
+    is "$(sort "$out")" "$(hellos 3)" "$pmi, uneven: one world"
+    exits 0 "$pmi, places" "${srun[@]}" -N2 -n4 --ntasks-per-node=2 "$CTRUN" \
+        "$img" sh -c 'echo $CTRUN_RANK $CTRUN_LOCAL_RANK $CTRUN_LOCAL_SIZE'
+    is "$(sort "$out")" $'0 0 2\n1 1 2\n2 0 2\n3 1 2' "$pmi, places: which"
+    who=user
+done
+srun=(srun -Q --mpi=pmi2 -N3 -n6 --ntasks-per-node=2)
+for who in $(users); do
+    hello 6 "three nodes, $who" "${srun[@]}" "$CTRUN" --pmi "$img" \
+        /opt/ctrun/hello.ompi
+done
+who=user
+exits 0 "no container" "${srun[@]}" "$CTRUN" --no-container \
+    sh -c 'echo $CTRUN_RANK $CTRUN_SIZE'
+is "$(sort "$out")" $'0 6\n1 6\n2 6\n3 6\n4 6\n5 6' "no container: numbers"
+exits 0 "one interface" "${srun[@]}" "$CTRUN" --overlay-if eth0 --pmi "$img" \
+    /opt/ctrun/ring 1024
+run "${srun[@]}" "$CTRUN" --overlay-if nosuch0 "$img" /opt/ctrun/ring 1024
+fails "no such interface"
+like "$(cat "$err")" 'could reach nosuch0' "no such interface: told"
+
+# --- started by ctrun itself
+exits 0 "in an allocation" salloc -Q -N2 -n4 --ntasks-per-node=2 "$CTRUN" -n 4 \
+    -l --pmi "$img" /opt/ctrun/ring 1024
+is "$(cat "$out")" '0: ring ok 4 bytes 1024 shared 2' "in an allocation: what"
+cat > "$work/job" << END
+#!/bin/sh
+#SBATCH -N3 -n6 --ntasks-per-node=2 -o /dev/null
+"$CTRUN" -n 6 --pmi "$img" /opt/ctrun/ring.ompi 1024 > job.out
+END
+set_network trixie ompi
+exits 0 "in a batch script" sbatch -Q -W "$work/job"
+is "$(cat "$work/job.out")" 'ring ok 6 bytes 1024 shared 2' \
+    "in a batch script: what"
+rm -f "$work/job.out"
+environment=()
+exits 0 "hosts" -u root "$CTRUN" --hosts node1:2,node2:2 --engine=mpiexec \
+    --engine-args "-launcher ssh -launcher-exec $bed/rsh" -n 4 --pmi "$img" \
+    /opt/ctrun/ring 1024
+is "$(cat "$out")" 'ring ok 4 bytes 1024 shared 2' "hosts: what"
+
+# --- ends
+for suffix in '' .ompi; do
+    set_network trixie "${suffix:+ompi}"
+    run "${srun[@]}" "$CTRUN" "$img" "/opt/ctrun/abort$suffix" 3 4
+    fails "MPI_Abort$suffix"
+    told 'rank 4 on node3: MPI_Abort\(3\)' "MPI_Abort$suffix"
+    run "${srun[@]}" "$CTRUN" "$img" "/opt/ctrun/crash$suffix" 3
+    fails "a crash$suffix"
+    # the loss of a peer ends ranks of Open MPI elsewhere, which is told too
+    like "$(cat "$err")" 'rank 3 on node2: ended without .*MPI_Finalize' \
+        "a crash$suffix: told"
+done
+environment=()
+run "${srun[@]}" "$CTRUN" /no/such/image /opt/ctrun/hello
+fails "no such image"
+like "$(cat "$err")" '/no/such/image: ' "no such image: told"
+
+# --- faults of a node
+pid_on() # NODE NAME
+{
+    # shellcheck disable=SC2016 # for the other shell
+    on "$1" sh -c 'grep -lx "$0" /proc/[0-9]*/comm' "$2" | cut -d/ -f3
+}
+
+# The command is run when all ranks are there.
+fault() # NAME REGEX COMMAND...
+{
+    start "${srun[@]}" "$CTRUN" --pmi "$img" /opt/ctrun/sleep
+    ! await lines_in "$out" '^ready' 6 || "${@:3}"
+    finish
+    fails "$1"
+    like "$(cat "$err")" "$2" "$1: told"
+}
+
+signal() # NAME SIGNAL
+{
+    on node2 kill "-$2" "$(pid_on node2 "$1")"
+}
+
+# Slurm waits for a node that it cannot hear, so the link comes back.
+cut_link()
+{
+    on node2 ip link set eth0 down
+    await lines_in "$err" 'node node2 is lost' 1
+    on node2 ip link set eth0 up
+}
+
+fault "an agent is killed" 'node node2 is lost' signal ctrun-agent KILL
+fault "an agent is stopped" 'node node2 is lost' signal ctrun-agent STOP
+fault "a zygote is killed" 'node2: the process that holds' \
+    signal ctrun-zygote KILL
+fault "an image's server is killed" 'node2: the process that serves' \
+    signal ctrun-fuse KILL
+fault "a link is cut" 'node node2 is lost' cut_link
+
+bed_down
+done_testing
