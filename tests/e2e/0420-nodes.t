@@ -123,6 +123,23 @@ is "$(cat "$work/job.out")" 'ring ok 6 bytes 1024 shared 2' \
     "in a batch script: what"
 rm -f "$work/job.out"
 environment=()
+# examples call ctrun by its name; --multi-prog wants a file that all nodes see
+ln -s "$CTRUN" "$work/ctrun"
+environment=(PATH="$work:$PATH" TMPDIR="$work")
+example() # NAME EXPECTED ARG...
+{
+    exits 0 "examples/$1" sbatch -Q -W -o example.out "$top/examples/$1" \
+        "$img" "${@:3}"
+    is "$(cat "$work/example.out")" "$2" "examples/$1: what"
+    rm -f "$work/example.out"
+}
+example sbatch-one-node.sh '0: ring ok 4 bytes 1024 shared 4' \
+    /opt/ctrun/ring 1024
+example sbatch-nodes.sh 'ring ok 4 bytes 1024 shared 2' /opt/ctrun/ring 1024
+example sbatch-mpmd.sh 'ring ok 4 bytes 1024 shared 2' /opt/ctrun/ring \
+    /opt/ctrun/ring
+rm "$work/ctrun"
+environment=()
 exits 0 "hosts" -u root "$CTRUN" --hosts node1:2,node2:2 --engine=mpiexec \
     --engine-args "-launcher ssh -launcher-exec $bed/rsh" -n 4 --pmi "$img" \
     /opt/ctrun/ring 1024
