@@ -67,6 +67,11 @@ struct join {
     int agent;           /* our connection to it */
 };
 
+static bool leads(const struct join *join)
+{
+    return join->leader == join->rank;
+}
+
 /* ---- cards ---- */
 
 static int make_card(struct card *ret, struct ct_error *reterr)
@@ -276,6 +281,7 @@ static int send_hello(const struct join *join, struct ct_error *reterr)
         return ct_fail_errno(reterr, "cannot tell the working directory");
     pack_u32(&p, NODE_HELLO);
     pack_u32(&p, join->rank);
+    pack_u32(&p, (uint32_t)getppid());
     pack_str(&p, cwd);
     pack_list(&p, join->argv);
     pack_list(&p, environ);
@@ -295,11 +301,14 @@ static int become(const struct join *join, bool *ret_told,
     const struct app_options *app = &join->options->apps[0];
     struct member_end end;
 
-    if (send_hello(join, reterr) < 0)
+    if (send_hello(join, reterr) < 0) {
+        /* It has ended, with a word why. */
+        *ret_told = reterr->code == EPIPE || reterr->code == ECONNRESET;
         return -1;
+    }
     member_become(join->agent, app->command.items, &end, reterr);
-    *ret_told = end.told;
-    return end.exit_code;
+    *ret_told = end.told || !leads(join);
+    return *ret_told ? end.exit_code : -1;
 }
 
 /* ---- all of it ---- */
@@ -318,11 +327,6 @@ static int take_facts(struct join *join, struct ct_error *reterr)
     while (join->node_of[join->leader] != join->node_of[join->rank])
         join->leader++;
     return 0;
-}
-
-static bool leads(const struct join *join)
-{
-    return join->leader == join->rank;
 }
 
 static int open_sockets(struct join *join, struct ct_error *reterr)

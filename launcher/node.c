@@ -43,7 +43,7 @@ struct crowd {
 struct guest {
     unsigned rank, crowd;
     int fd, pidfd;
-    pid_t pid;
+    pid_t pid, parent;
     bool known; /* has said hello */
     struct strv env;
 };
@@ -166,6 +166,7 @@ static int take_hello(struct node *node, struct guest *guest, size_t len,
     const struct app_options *app;
 
     guest->rank = unpack_u32(&u);
+    guest->parent = (pid_t)unpack_u32(&u);
     const char *cwd = unpack_str(&u);
     CT_AUTO_FREE const char **argv = unpack_list(&u);
     CT_AUTO_FREE const char **env = unpack_list(&u);
@@ -357,6 +358,7 @@ static struct agent_member *list_members(const struct node *node)
             .fd = guest->fd,
             .pid = guest->pid,
             .pidfd = guest->pidfd,
+            .parent = guest->parent,
             .env = guest->env.items,
         };
     }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Of a member to its agent: rank, directory, argv, environment. */
+/* Of a member to its agent: rank, parent, directory, argv, environment. */
 enum { NODE_HELLO = 0x68656c6c };
 
 struct node_config {

@@ -126,8 +126,8 @@ struct ctpmi_callbacks {
 struct ctpmi *ctpmi_create(const struct ctpmi_callbacks *callbacks, void *ctx);
 
 /*
- * Close every connection and forget all but spawn requests that wait for their
- * ctpmi_spawn_done(). NULL is allowed.
+ * Close every connection and forget all but spawn requests and names that wait
+ * for their ctpmi_spawn_done() and ctpmi_name_done(). NULL is allowed.
  */
 void ctpmi_destroy(struct ctpmi *server);
 

@@ -60,6 +60,7 @@ struct agent_member {
     int fd; /* its connection, on which it waits */
     pid_t pid;
     int pidfd;
+    pid_t parent;     /* who has started it, and is missed by nobody else */
     char *const *env; /* variables that it has and others have not; NULL */
 };
 

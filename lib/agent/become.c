@@ -15,6 +15,7 @@ enum { EXIT_BROKEN = 125, EXIT_NOT_RUNNABLE = 126, EXIT_NOT_FOUND = 127 };
 
 /* What a RUN packet brings: views into it. */
 struct grant {
+    bool contained;
     int userns, mntns, pmi;
     const char *path, *workdir, *home;
     bool workdir_required;
@@ -25,13 +26,13 @@ static int take_grant(struct unpack *u, const int *fds, struct grant *ret)
 {
     uint32_t has = unpack_u32(u);
 
-    ret->userns = ret->mntns = ret->pmi = -1;
-    if (has & MEMBER_HAS_CONTAINER) {
-        ret->userns = *fds++;
-        ret->mntns = *fds++;
-    }
-    if (has & MEMBER_HAS_PMI)
-        ret->pmi = *fds;
+    ret->contained = (has & MEMBER_HAS_CONTAINER) != 0;
+    ret->userns = ret->contained ? *fds++ : -1;
+    ret->mntns = ret->contained ? *fds++ : -1;
+    ret->pmi = (has & MEMBER_HAS_PMI) != 0 ? *fds : -1;
+    if ((ret->contained && (ret->userns < 0 || ret->mntns < 0)) ||
+        ((has & MEMBER_HAS_PMI) != 0 && ret->pmi < 0))
+        return -1; /* lost on the way: RLIMIT_NOFILE */
     ret->own = unpack_list(u);
     ret->path = unpack_str(u);
     ret->workdir = unpack_str(u);
@@ -48,7 +49,7 @@ static int take_grant(struct unpack *u, const int *fds, struct grant *ret)
 static int become(const struct grant *grant, char *const *argv,
                   struct ct_error *reterr)
 {
-    const struct rank_common common = {.container = grant->userns >= 0};
+    const struct rank_common common = {.container = grant->contained};
     CT_AUTO_FREE const char **env =
         environ_join((char *const *)grant->env, grant->own);
     struct rank_start start = {
@@ -109,11 +110,16 @@ static int obey(int fd, char *packet, size_t len, const int *fds,
     uint32_t message = unpack_u32(&u);
 
     if (message == MEMBER_REFUSED) {
-        end->exit_code = (int)unpack_u32(&u);
+        int code = (int)unpack_u32(&u);
+
+        end->exit_code = u.failed || code == 0 ? EXIT_BROKEN : code;
         end->told = true;
         return ct_fail(reterr, ECANCELED, "the node's agent has refused");
     }
-    run(&u, fds, argv, reterr);
+    if (message == MEMBER_RUN)
+        run(&u, fds, argv, reterr);
+    else
+        ct_fail(reterr, EPROTO, "the agent's answer makes no sense");
     report(fd, reterr, end);
     return -1;
 }

@@ -68,6 +68,10 @@ static void proc_free(struct proc *proc)
         event_free(proc->talk);
     if (proc->ended != NULL)
         event_free(proc->ended);
+    if (proc->orphaned != NULL) {
+        event_free(proc->orphaned);
+        ct_close(&proc->parent);
+    }
     free(proc->why);
 }
 
@@ -83,6 +87,7 @@ void job_free(struct job *job)
     free(job->apps);
     free(job->request);
     strv_clear(&job->names);
+    free(job->unheard);
     free(job);
 }
 

@@ -19,6 +19,7 @@
 #include "container/zygote.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -42,6 +43,9 @@ int members_lent(struct job *job, struct app *app,
     size_t len = details->len - details->at;
 
     memcpy(app->lent_fds, event->fds, sizeof app->lent_fds);
+    app->contained = event->contained;
+    if (app->contained && (app->lent_fds[0] < 0 || app->lent_fds[1] < 0))
+        return ct_fail(reterr, EMFILE, "no descriptors for a container");
     app->lent = malloc(len);
     if (app->lent == NULL)
         return ct_fail_nomem(reterr);
@@ -102,6 +106,53 @@ static void member_ended(evutil_socket_t fd, short what, void *ctx)
     agent_settle(proc->job->agent);
 }
 
+static bool has_ended(int pidfd)
+{
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&ended, 1, 0) > 0;
+}
+
+/*
+ * Some launchers leave their ranks behind when they are killed (mpirun), since
+ * ranks notice that themselves: but ours have taken leave of them.
+ */
+static void member_orphaned(evutil_socket_t fd, short what, void *ctx)
+{
+    struct proc *first = ctx;
+    const struct job *job = first->job;
+
+    (void)fd;
+    (void)what;
+    for (unsigned i = 0; i < job->local_count; i++) {
+        struct proc *proc = &job->procs[i];
+
+        if (proc->member->parent == first->member->parent && proc->live &&
+            !has_ended(proc->member->pidfd)) {
+            proc_fail(proc, AGENT_BROKEN, 0, "what has started it is gone");
+            return;
+        }
+    }
+}
+
+/* One look-out is enough for all that it has started. */
+static int watch_parent(struct proc *proc)
+{
+    const struct job *job = proc->job;
+    pid_t parent = proc->member->parent;
+
+    if (parent <= 1 || (proc > job->procs && proc[-1].member->parent == parent))
+        return 0;
+    proc->parent = kernel_pidfd_open(parent);
+    if (proc->parent < 0)
+        return 0; /* gone already, or not to be seen from here */
+    proc->orphaned = event_new(job->agent->config.base, proc->parent, EV_READ,
+                               member_orphaned, proc);
+    if (proc->orphaned == NULL)
+        ct_close(&proc->parent);
+    return proc->orphaned != NULL ? event_add(proc->orphaned, NULL) : -1;
+}
+
 int member_watch(struct proc *proc, struct ct_error *reterr)
 {
     struct agent *agent = proc->job->agent;
@@ -115,7 +166,8 @@ int member_watch(struct proc *proc, struct ct_error *reterr)
     proc->ended = event_new(agent->config.base, member->pidfd, EV_READ,
                             member_ended, proc);
     if (proc->talk == NULL || proc->ended == NULL ||
-        event_add(proc->talk, NULL) < 0 || event_add(proc->ended, NULL) < 0)
+        event_add(proc->talk, NULL) < 0 || event_add(proc->ended, NULL) < 0 ||
+        watch_parent(proc) < 0)
         return ct_fail_nomem(reterr);
     return zygote_adopt(agent->zygote, proc->id, member->pid, member->pidfd,
                         reterr);
@@ -144,7 +196,7 @@ static int send_run(const struct proc *proc, const struct pack *p, int pmi,
         return ct_fail_nomem(reterr);
     if (p->len > (size_t)room)
         return ct_fail(reterr, E2BIG, "too many variables");
-    if (app->lent_fds[0] >= 0) {
+    if (app->contained) {
         fds[count++] = app->lent_fds[0];
         fds[count++] = app->lent_fds[1];
     }
@@ -164,7 +216,7 @@ int member_start(struct proc *proc, int pmi, struct strv *env,
     int rc;
 
     pack_u32(&p, MEMBER_RUN);
-    pack_u32(&p, (app->lent_fds[0] >= 0 ? MEMBER_HAS_CONTAINER : 0) |
+    pack_u32(&p, (app->contained ? MEMBER_HAS_CONTAINER : 0) |
                      (pmi >= 0 ? MEMBER_HAS_PMI : 0));
     pack_list(&p, strv_list(env));
     pack_bytes(&p, app->lent, app->lent_len);

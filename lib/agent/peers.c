@@ -15,12 +15,14 @@
 enum peers_kind {
     PEERS_COLLECTIVE = OVERLAY_USER,
     PEERS_END,    /* fault, code: what ends the job */
-    PEERS_MODEX,  /* number, rank: PMIx data that it has committed */
+    PEERS_MODEX,  /* number, nspace, rank: PMIx data that it has committed */
     PEERS_DATA,   /* number, status, data: the answer */
     PEERS_ASK,    /* number, bytes for pmixsrv_visit() */
     PEERS_ANSWER, /* number, bytes for pmixsrv_answered() */
     PEERS_NAME,   /* number, operation, service, port */
     PEERS_NAMED,  /* number, success, port: the answer */
+    PEERS_JOB,    /* number, nspace, size: what a rank has spawned */
+    PEERS_HEARD,  /* number: the answer */
 };
 
 enum { HOME = 0 }; /* the node where names live */
@@ -172,38 +174,36 @@ static unsigned *nodes_of(const struct agent_world *world,
 }
 
 /* Members of the same nodes may be others: a hash (FNV-1a) tells them apart. */
-static void name_fence(const char *kind, const char *name,
-                       const unsigned *members, size_t count, char *ret,
-                       size_t size)
+static void name_fence(const char *name, const unsigned *members, size_t count,
+                       char *ret, size_t size)
 {
     uint64_t hash = 0xcbf29ce484222325;
 
     for (size_t i = 0; members != NULL && i < count; i++)
         hash = (hash ^ members[i]) * 0x100000001b3;
-    snprintf(ret, size, "%s/%016" PRIx64 "/%.200s", kind, hash, name);
+    snprintf(ret, size, "pmi/%016" PRIx64 "/%.200s", hash, name);
 }
 
-static int begin_fence(struct agent *agent, const struct wait *what,
-                       const char *name, const unsigned *members, size_t count,
-                       const void *data, size_t len, struct ct_error *reterr)
+static void begin_fence(struct agent *agent, const struct wait *what,
+                        const char *name, const unsigned *nodes, unsigned count,
+                        const void *data, size_t len)
 {
     struct peers *peers = agent->peers;
     struct wait *wait = malloc(sizeof *wait);
-    unsigned node_count;
-    CT_AUTO_FREE unsigned *nodes =
-        nodes_of(agent->config.world, members, count, &node_count);
-    char text[256];
+    struct ct_error err;
+    int rc;
 
     if (wait == NULL || nodes == NULL) {
-        free(wait);
-        return ct_fail_nomem(reterr);
+        rc = ct_fail_nomem(&err);
+    } else {
+        *wait = *what;
+        wait->peers = peers;
+        rc = collectives_begin(peers->collectives, name, nodes, count, data,
+                               len, fence_done, wait, &err);
     }
-    *wait = *what;
-    wait->peers = peers;
-    name_fence(what->pmi != NULL ? "pmi" : "pmix", name, members, count, text,
-               sizeof text);
-    return collectives_begin(peers->collectives, text, nodes, node_count, data,
-                             len, fence_done, wait, reterr);
+    if (rc < 0)
+        agent_fail(agent, AGENT_BROKEN, 0, "%s: a fence: %s", agent->host,
+                   err.text);
 }
 
 void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
@@ -213,25 +213,23 @@ void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
 {
     const struct wait wait = {.pmi = fence};
     struct agent *agent = ctx;
-    struct ct_error err;
+    unsigned node_count;
+    CT_AUTO_FREE unsigned *nodes =
+        nodes_of(agent->config.world, members, count, &node_count);
+    char text[256];
 
     (void)job;
-    if (begin_fence(agent, &wait, name, members, count, data, len, &err) < 0)
-        agent_fail(agent, AGENT_BROKEN, 0, "%s: a fence: %s", agent->host,
-                   err.text);
+    name_fence(name, members, count, text, sizeof text);
+    begin_fence(agent, &wait, text, nodes, node_count, data, len);
 }
 
 void peers_pmix_fence(void *ctx, struct pmixsrv_fence *fence, const char *name,
-                      const unsigned *members, size_t count, const void *data,
+                      const unsigned *nodes, unsigned count, const void *data,
                       size_t len)
 {
     const struct wait wait = {.pmix = fence};
-    struct agent *agent = ctx;
-    struct ct_error err;
 
-    if (begin_fence(agent, &wait, name, members, count, data, len, &err) < 0)
-        agent_fail(agent, AGENT_BROKEN, 0, "%s: a fence: %s", agent->host,
-                   err.text);
+    begin_fence(ctx, &wait, name, nodes, count, data, len);
 }
 
 static void send_collective(void *ctx, unsigned node, const void *bytes,
@@ -309,11 +307,11 @@ static struct asker *add_asker(struct peers *peers, unsigned from,
 
 /* ---- direct modex ---- */
 
-void peers_modex(void *ctx, struct pmixsrv_modex *modex, unsigned rank)
+void peers_modex(void *ctx, struct pmixsrv_modex *modex, const char *nspace,
+                 unsigned rank, unsigned node)
 {
     struct agent *agent = ctx;
     struct peers *peers = agent->peers;
-    unsigned node = agent->config.world->node_of[rank];
     struct question *question =
         overlay_has_left(peers->overlay, node) ? NULL : add_question(peers);
     struct pack p = {0};
@@ -324,6 +322,7 @@ void peers_modex(void *ctx, struct pmixsrv_modex *modex, unsigned rank)
     }
     question->modex = modex;
     pack_u32(&p, question->number);
+    pack_str(&p, nspace);
     pack_u32(&p, rank);
     send_and_free(peers, node, PEERS_MODEX, &p);
 }
@@ -342,18 +341,17 @@ static void send_data(void *ctx, int status, const void *data, size_t len)
 
 static void take_modex(struct peers *peers, unsigned from, struct unpack *u)
 {
-    const struct agent_world *world = peers->agent->config.world;
-    struct job *job = peers->agent->jobs;
+    struct agent *agent = peers->agent;
     struct asker *asker = add_asker(peers, from, u);
+    const char *nspace = unpack_str(u);
     uint32_t rank = unpack_u32(u);
 
     if (asker == NULL)
         return;
-    if (u->failed || rank >= world->size ||
-        world->node_of[rank] != world->node || job->pmix == NULL)
+    if (u->failed || nspace == NULL || agent->pmix == NULL)
         send_data(asker, PMIXSRV_MODEX_FAILED, NULL, 0);
     else
-        pmixsrv_modex_serve(job->pmix, rank, send_data, asker);
+        pmixsrv_modex_serve(agent->pmix, nspace, rank, send_data, asker);
 }
 
 static void take_data(struct peers *peers, unsigned from, struct unpack *u)
@@ -509,6 +507,79 @@ static void take_named(struct peers *peers, unsigned from, struct unpack *u)
     free(question);
 }
 
+/* ---- jobs that ranks have spawned ---- */
+
+/* Their children are not told of before all nodes know them. */
+void peers_announce(struct job *job)
+{
+    struct agent *agent = job->agent;
+    struct peers *peers = agent->peers;
+    struct pack p = {0};
+
+    job->unheard =
+        calloc(agent->config.world->node_count, sizeof *job->unheard);
+    pack_u32(&p, job->number);
+    pack_str(&p, pmixsrv_job_nspace(job->pmix));
+    pack_u32(&p, job->size);
+    for (unsigned node = 0; node < agent->config.world->node_count; node++)
+        if (job->unheard != NULL && !p.failed &&
+            node != agent->config.world->node) {
+            job->unheard[node] = true;
+            overlay_send(peers->overlay, node, PEERS_JOB, p.bytes, p.len);
+        }
+    free(p.bytes);
+    peers_hear(agent);
+}
+
+static bool is_heard(const struct peers *peers, const struct job *job)
+{
+    for (unsigned node = 0; node < peers->agent->config.world->node_count;
+         node++)
+        if (job->unheard[node] && !overlay_has_left(peers->overlay, node))
+            return false;
+    return true;
+}
+
+/* Let those go on that all nodes know by now, or have no need to. */
+void peers_hear(struct agent *agent)
+{
+    for (struct job *job = agent->jobs; job != NULL; job = job->next)
+        if (job->unheard != NULL && is_heard(agent->peers, job)) {
+            free(job->unheard);
+            job->unheard = NULL;
+            spawn_known(job);
+        }
+}
+
+static void take_job(struct peers *peers, unsigned from, struct unpack *u)
+{
+    struct agent *agent = peers->agent;
+    uint32_t number = unpack_u32(u);
+    const char *nspace = unpack_str(u);
+    uint32_t size = unpack_u32(u);
+    struct pack p = {0};
+    struct ct_error err;
+
+    if (u->failed || nspace == NULL || agent->pmix == NULL || size > 65536)
+        return;
+    if (pmixsrv_job_elsewhere(agent->pmix, nspace, size, from,
+                              name_of(agent, from), &err) < 0)
+        agent_note(agent, 0, "a job of node %s: %s", name_of(agent, from),
+                   err.text);
+    pack_u32(&p, number);
+    send_and_free(peers, from, PEERS_HEARD, &p);
+}
+
+static void take_heard(struct peers *peers, unsigned from, struct unpack *u)
+{
+    uint32_t number = unpack_u32(u);
+
+    for (struct job *job = peers->agent->jobs; job != NULL; job = job->next)
+        if (job->unheard != NULL && job->number == number)
+            job->unheard[from] = false;
+    peers_hear(peers->agent);
+}
+
 /* ---- life ---- */
 
 static const struct row {
@@ -523,6 +594,8 @@ static const struct row {
     {PEERS_ANSWER, take_answer},
     {PEERS_NAME, take_name},
     {PEERS_NAMED, take_named},
+    {PEERS_JOB, take_job},
+    {PEERS_HEARD, take_heard},
 };
 
 static void on_message(void *ctx, unsigned from, unsigned kind,
@@ -543,6 +616,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     zygote_alive(peers->agent->zygote, NULL);
+    peers_hear(peers->agent);
 }
 
 static int begin_to_tick(struct peers *peers)

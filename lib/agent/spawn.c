@@ -210,6 +210,14 @@ void spawn_open(struct job *job)
         spawn_failed(job, err.text);
         return;
     }
+    if (job->agent->peers != NULL && job->pmix != NULL)
+        peers_announce(job);
+    else
+        spawn_known(job);
+}
+
+void spawn_known(struct job *job)
+{
     answer(job, true);
     agent_note(job->agent, 1, "job %s: %u ranks of %s, spawned", job->id,
                job->size, job->apps[0].name);

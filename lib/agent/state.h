@@ -54,6 +54,8 @@ struct proc {
     char *why;                   /* what it did by closing it */
     const struct agent_member *member; /* started by another launcher; NULL */
     struct event *talk, *ended;        /* of a member */
+    struct event *orphaned; /* of the first that somebody has started */
+    int parent;             /* the pidfd for it */
 };
 
 struct app {
@@ -65,6 +67,7 @@ struct app {
     struct strv env; /* of a spawned one: what its parent hands to it */
     char *lent;      /* what members need, as the zygote has packed it */
     size_t lent_len;
+    bool contained;
     int lent_fds[ZYGOTE_LENT_FDS];
     bool prepared;
 };
@@ -87,6 +90,7 @@ struct job {
     struct ctpmi_job *pmi;
     struct pmixsrv_job *pmix;
     struct proc *procs; /* [local_count], by rank */
+    bool *unheard;      /* [nodes] that do not know of this spawned job; NULL */
     unsigned started;   /* ranks handed to the zygote, or let in */
     bool ready;         /* may be started */
 };
@@ -182,9 +186,13 @@ void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
                      const unsigned *members, size_t count, const void *data,
                      size_t len);
 void peers_pmix_fence(void *ctx, struct pmixsrv_fence *fence, const char *name,
-                      const unsigned *members, size_t count, const void *data,
+                      const unsigned *nodes, unsigned count, const void *data,
                       size_t len);
-void peers_modex(void *ctx, struct pmixsrv_modex *modex, unsigned rank);
+void peers_modex(void *ctx, struct pmixsrv_modex *modex, const char *nspace,
+                 unsigned rank, unsigned node);
+/* Let other nodes know of a spawned job; spawn_known() follows. */
+void peers_announce(struct job *job);
+void peers_hear(struct agent *agent);
 void peers_name(void *ctx, struct ctpmi_name *name, enum ctpmi_name_op op,
                 const char *service, const char *port);
 void peers_ask(void *ctx, struct pmixsrv_question *pmix, unsigned node,
@@ -208,6 +216,8 @@ struct spawn *spawn_new(struct proc *by, unsigned count);
 /* 0: spawn is the agent's; -1: it has been freed, and is not answered. */
 int spawn_begin(struct agent *agent, struct spawn *spawn);
 void spawn_open(struct job *job);
+/* All nodes know of it: its parent is answered, and its ranks may start. */
+void spawn_known(struct job *job);
 /* reason NULL: nobody needs to know. Does nothing for a job not spawned. */
 void spawn_failed(struct job *job, const char *reason);
 

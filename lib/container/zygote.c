@@ -211,8 +211,11 @@ static void decode_event(struct zygote *z, size_t len, const int *fds,
     case ZYGOTE_EXITED:
         ev->status = (int)unpack_u32(&u);
         break;
-    case ZYGOTE_PREPARED:
     case ZYGOTE_LENT:
+        ev->contained = unpack_u32(&u) != 0;
+        ev->details = u;
+        break;
+    case ZYGOTE_PREPARED:
         ev->details = u;
         break;
     default:

@@ -132,6 +132,7 @@ struct zygote_event {
     int code;         /* errno value */
     const char *text; /* until the next call */
     struct unpack details;
+    bool contained;           /* of LENT: it has a container */
     int fds[ZYGOTE_LENT_FDS]; /* of LENT, to be closed; -1: none */
 };
 

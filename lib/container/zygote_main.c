@@ -358,12 +358,19 @@ static void signal_child(const struct child *child, int number)
         kill(child->pid, number);
 }
 
+static bool runs(const struct child *child)
+{
+    struct pollfd ended = {.fd = child->pidfd, .events = POLLIN};
+
+    return child->pid > 0 && (child->pidfd < 0 || poll(&ended, 1, 0) == 0);
+}
+
 static size_t list_adopted(const struct host *h, pid_t *pids, size_t room)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < h->child_count && count < room; i++)
-        if (h->children[i].pidfd >= 0)
+        if (h->children[i].pidfd >= 0 && runs(&h->children[i]))
             pids[count++] = h->children[i].pid;
     return count;
 }
@@ -397,8 +404,27 @@ static void handle_signal(struct host *h, struct unpack *u, const int *fds)
 
 /* ---- ranks that another launcher has started ---- */
 
+static int send_lent(struct host *h, const struct pack *p, const int *fds,
+                     size_t count, struct ct_error *reterr)
+{
+    ssize_t room = packet_make_room(h->control, reterr);
+    ssize_t sent;
+
+    if (room < 0)
+        return -1;
+    if (p->failed)
+        return ct_fail_nomem(reterr);
+    if (p->len > (size_t)room)
+        return ct_fail(reterr, E2BIG, "too many variables");
+    do {
+        sent = packet_send(h->control, p->bytes, p->len, fds, count, 0);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? ct_fail_errno(reterr, "cannot lend a container") : 0;
+}
+
 static void lend(struct host *h, const struct app *app)
 {
+    struct ct_error err;
     struct place *place = &h->places[app->plan];
     const int fds[] = {h->user_ns, place->template.mntns};
     const char *home = h->config->plans[app->plan].home;
@@ -406,17 +432,16 @@ static void lend(struct host *h, const struct app *app)
 
     pack_u32(&p, ZYGOTE_LENT);
     pack_u32(&p, app->number);
+    pack_u32(&p, contained(h, app->plan));
     pack_str(&p, app->path);
     pack_str(&p, app->workdir);
     pack_u32(&p, app->workdir_required);
     pack_str(&p, home);
     pack_list(&p, strv_list(&place->scratch));
     pack_list(&p, strv_list(&place->env));
-    while (!p.failed &&
-           packet_send(h->control, p.bytes, p.len, fds,
-                       contained(h, app->plan) ? ZYGOTE_LENT_FDS : 0, 0) < 0 &&
-           errno == EINTR)
-        ;
+    if (send_lent(h, &p, fds, contained(h, app->plan) ? ZYGOTE_LENT_FDS : 0,
+                  &err) < 0)
+        tell_error(h, ZYGOTE_PREPARE_FAILED, app->number, &err);
     free(p.bytes);
 }
 
@@ -497,7 +522,7 @@ static void reaped(struct host *h, pid_t pid, int status)
     }
     for (size_t i = 0; i < h->child_count; i++) {
         struct child *child = &h->children[i];
-        if (child->pid != pid)
+        if (child->pid != pid || child->pidfd >= 0)
             continue;
         child->pid = 0;
         /* The look takes time; no answer to this is read before it is done. */
@@ -577,11 +602,17 @@ static void serve(struct host *h)
     }
 }
 
-static bool runs(const struct child *child)
+/* Members are nobody's children here, and /dev/shm is theirs until then. */
+static void await_members(const struct host *h)
 {
-    struct pollfd ended = {.fd = child->pidfd, .events = POLLIN};
+    enum { PATIENCE = 5000 }; /* ms, for one that the kernel holds */
 
-    return child->pid > 0 && (child->pidfd < 0 || poll(&ended, 1, 0) == 0);
+    for (size_t i = 0; i < h->child_count; i++) {
+        struct pollfd ended = {.fd = h->children[i].pidfd, .events = POLLIN};
+
+        if (ended.fd >= 0)
+            poll(&ended, 1, PATIENCE);
+    }
 }
 
 /* ctrun is gone or has done its job: ranks first, their image last. */
@@ -597,6 +628,7 @@ static _Noreturn void finish(struct host *h)
         h->config->orphaned(running);
     for (size_t i = 0; i < h->child_count; i++)
         signal_child(&h->children[i], SIGKILL);
+    await_members(h);
     for (size_t i = 0; i < h->config->plan_count; i++)
         sweep(h->places[i].template.fuse_pid);
     if (h->abnormal)

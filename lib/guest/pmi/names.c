@@ -65,15 +65,18 @@ static bool add_found(struct reply *reply, struct ctpmi_client *client,
     return !reply->out.broken;
 }
 
+/* why: of what is refused; NULL: what is usual. */
 static void answer(struct ctpmi_client *client, enum ctpmi_name_op op,
-                   bool success, const char *port)
+                   bool success, const char *port, const char *why)
 {
     bool two = client->dialect == &pmi_dialect_2;
     struct reply reply;
 
     if (!success && !(two && op == CTPMI_LOOKUP)) {
         refuse(client, op,
-               op == CTPMI_PUBLISH ? "already_published" : "not_published");
+               why != NULL           ? why
+               : op == CTPMI_PUBLISH ? "already_published"
+                                     : "not_published");
         return;
     }
     start(&reply, client, op, success);
@@ -87,16 +90,25 @@ static void answer(struct ctpmi_client *client, enum ctpmi_name_op op,
     reply_send(&reply);
 }
 
-void ctpmi_name_done(struct ctpmi_name *name, bool success, const char *port)
+static void finish(struct ctpmi_name *name, bool success, const char *port,
+                   const char *why)
 {
     struct ctpmi_client *client = name->by;
+
+    if (name->op == CTPMI_LOOKUP && port == NULL)
+        success = false;
 
     if (client != NULL) {
         client->name = NULL;
         if (client->state != SESSION_GONE)
-            answer(client, name->op, success, port);
+            answer(client, name->op, success, port, why);
     }
     free(name);
+}
+
+void ctpmi_name_done(struct ctpmi_name *name, bool success, const char *port)
+{
+    finish(name, success, port, NULL);
 }
 
 /* No host keeps names for us. */
@@ -109,10 +121,10 @@ static void do_here(struct ctpmi *server, struct ctpmi_name *name)
     if (found && name->op == CTPMI_LOOKUP)
         memcpy(copy, port.ptr, port.len);
     if (name->op == CTPMI_PUBLISH)
-        ctpmi_name_done(name,
-                        !found && kvs_put(server->names, 0, service,
-                                          ct_span_str(name->port), NULL) == 0,
-                        NULL);
+        finish(name,
+               !found && kvs_put(server->names, 0, service,
+                                 ct_span_str(name->port), NULL) == 0,
+               NULL, found ? NULL : "no_room");
     else if (name->op == CTPMI_UNPUBLISH)
         ctpmi_name_done(name, kvs_remove(server->names, service) == 0, NULL);
     else

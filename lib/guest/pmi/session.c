@@ -203,6 +203,7 @@ void session_end(struct ctpmi_client *client)
 {
     client->state = SESSION_FINALIZED;
     client->finalized = true;
+    name_forget(client);
     free(client->attr_wait);
     client->attr_wait = NULL;
 }

@@ -1,10 +1,13 @@
 /*
  * What concerns ranks of other nodes: fences, connecting, groups, and data that
- * a rank there has committed. One job alone, the world, has ranks elsewhere;
- * what ranks spawn runs on their own node.
+ * a rank there has committed. One job alone, the world, is on several nodes;
+ * what a rank spawns runs on its node, and is known on the others.
  */
+#include "base/scope.h"
 #include "guest/pmix/state.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,75 +25,94 @@ struct pmixsrv_modex {
 
 /* ---- who takes part ---- */
 
-/* Ranks of the world, and where they are. */
+/* The nodes of an upcall's processes, and a name for these. */
 struct members {
-    struct pmixsrv_job *world; /* NULL: none of it takes part */
-    unsigned *ranks;           /* ascending; NULL: all */
-    size_t count;
+    bool *nodes; /* [node_count] */
+    unsigned node_count;
+    uint64_t hash;
     bool elsewhere; /* some are of other nodes */
-    unsigned first_node;
 };
 
-static int by_number(const void *a, const void *b)
+static struct pmixsrv_job *find_world(const struct pmixsrv *server)
 {
-    unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+    struct pmixsrv_job *job = server->jobs;
 
-    return (x > y) - (x < y);
+    while (job != NULL && job->node_of == NULL)
+        job = job->next;
+    return job;
 }
 
-static struct pmixsrv_job *find_world(struct pmixsrv *server,
-                                      const pmix_proc_t *proc)
+static void add_node(struct members *members, unsigned node, unsigned ours)
 {
-    struct pmixsrv_job *job = pmixsrv_find_job(server, proc->nspace);
-
-    return job != NULL && job->node_of != NULL ? job : NULL;
+    members->nodes[node] = true;
+    members->elsewhere |= node != ours;
 }
 
-static void look_at_nodes(struct members *members)
+static void add_process(struct pmixsrv *server, const pmix_proc_t *proc,
+                        const struct pmixsrv_job *world,
+                        struct members *members)
 {
-    const struct pmixsrv_job *world = members->world;
-    size_t count = members->ranks != NULL ? members->count : world->size;
+    const struct pmixsrv_job *job = pmixsrv_find_job(server, proc->nspace);
 
-    members->first_node = ~0U;
-    for (size_t i = 0; i < count; i++) {
-        unsigned rank = members->ranks != NULL ? members->ranks[i] : i;
-        unsigned node = world->node_of[rank];
-
-        members->elsewhere |= node != world->node;
-        if (node < members->first_node)
-            members->first_node = node;
-    }
+    if (job == NULL)
+        return;
+    if (job != world)
+        add_node(members, job->elsewhere ? job->node : world->node,
+                 world->node);
+    else if (proc->rank < world->size)
+        add_node(members, world->node_of[proc->rank], world->node);
+    else
+        for (unsigned node = 0; node < world->node_count; node++)
+            add_node(members, node, world->node);
 }
 
-/* 0 with what members_clear() frees, or -1 without memory. */
+/* In whatever order they are named: the sum of hashes (FNV-1a). */
+static uint64_t hash_of(const pmix_proc_t *proc)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+
+    for (const char *c = proc->nspace; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
+    return (hash ^ proc->rank) * 0x100000001b3;
+}
+
+/* 0, with nodes to be freed, or -1 without memory. */
 static int find_members(struct pmixsrv *server, const struct request *request,
                         struct members *ret)
 {
-    bool all = false;
+    const struct pmixsrv_job *world = find_world(server);
 
-    *ret = (struct members){
-        .ranks = calloc(request->ntargets + 1, sizeof *ret->ranks)};
-    if (ret->ranks == NULL)
+    *ret = (struct members){.nodes = NULL};
+    if (world == NULL)
+        return 0;
+    ret->node_count = world->node_count;
+    ret->nodes = calloc(world->node_count, sizeof *ret->nodes);
+    if (ret->nodes == NULL)
         return -1;
     for (size_t i = 0; i < request->ntargets; i++) {
-        const pmix_proc_t *proc = &request->targets[i];
-        struct pmixsrv_job *world = find_world(server, proc);
+        add_process(server, &request->targets[i], world, ret);
+        ret->hash += hash_of(&request->targets[i]);
+    }
+    return 0;
+}
 
-        if (world == NULL)
-            continue;
-        ret->world = world;
-        if (proc->rank < world->size)
-            ret->ranks[ret->count++] = proc->rank;
-        else
-            all = true;
-    }
-    qsort(ret->ranks, ret->count, sizeof *ret->ranks, by_number);
-    if (all) {
-        free(ret->ranks);
-        ret->ranks = NULL;
-    }
-    if (ret->world != NULL)
-        look_at_nodes(ret);
+static int begin(struct pmixsrv_fence *fence, const struct members *members,
+                 const char *name, const void *data, size_t len)
+{
+    struct pmixsrv *server = fence->server;
+    CT_AUTO_FREE unsigned *nodes = calloc(members->node_count, sizeof *nodes);
+    unsigned count = 0;
+    char text[64];
+
+    if (nodes == NULL)
+        return -1;
+    for (unsigned node = 0; node < members->node_count; node++)
+        if (members->nodes[node])
+            nodes[count++] = node;
+    fence->first_node = nodes[0];
+    snprintf(text, sizeof text, "%s/%016" PRIx64, name, members->hash);
+    server->config.callbacks.fence(server->config.ctx, fence, text, nodes,
+                                   count, data, len);
     return 0;
 }
 
@@ -103,24 +125,24 @@ static int ask_others(struct pmixsrv *server, struct request *request,
                       void (*answer)(struct pmixsrv_fence *fence, void *data,
                                      size_t len))
 {
-    struct pmixsrv_fence *fence;
     struct members members;
+    struct pmixsrv_fence *fence = NULL;
+    int rc = find_members(server, request, &members);
 
-    if (find_members(server, request, &members) < 0)
-        return -1;
-    fence = members.elsewhere ? malloc(sizeof *fence) : NULL;
-    if (fence != NULL) {
-        *fence = (struct pmixsrv_fence){.server = server,
-                                        .request = request,
-                                        .answer = answer,
-                                        .first_node = members.first_node};
-        server->config.callbacks.fence(server->config.ctx, fence, name,
-                                       members.ranks, members.count, data, len);
+    if (rc == 0 && members.elsewhere) {
+        fence = malloc(sizeof *fence);
+        rc = fence != NULL ? 1 : -1;
     }
-    free(members.ranks);
-    if (!members.elsewhere)
-        return 0;
-    return fence != NULL ? 1 : -1;
+    if (fence != NULL) {
+        *fence = (struct pmixsrv_fence){
+            .server = server, .request = request, .answer = answer};
+        if (begin(fence, &members, name, data, len) < 0) {
+            free(fence);
+            rc = -1;
+        }
+    }
+    free(members.nodes);
+    return rc;
 }
 
 void pmixsrv_fence_done(struct pmixsrv_fence *fence, void *data, size_t len)
@@ -186,8 +208,7 @@ void exchange_connect(struct pmixsrv *server, struct request *request)
 static void group_answered(struct pmixsrv_fence *fence, void *data, size_t len)
 {
     struct pmixsrv *server = fence->server;
-    const struct pmixsrv_job *world =
-        find_world(server, &fence->request->targets[0]);
+    const struct pmixsrv_job *world = find_world(server);
     uint64_t largest = server->next_context, proposal;
 
     for (size_t at = 0; at + sizeof proposal <= len; at += sizeof proposal) {
@@ -216,14 +237,26 @@ void exchange_group(struct pmixsrv *server, struct request *request)
 
 /* ---- direct modex ---- */
 
+/* The other node that the process is of; -1: of none. */
+static long other_node(struct pmixsrv *server, const pmix_proc_t *proc)
+{
+    const struct pmixsrv_job *job = pmixsrv_find_job(server, proc->nspace);
+
+    if (job == NULL || proc->rank >= job->size)
+        return -1;
+    if (job->elsewhere)
+        return job->node;
+    if (job->node_of == NULL || job->node_of[proc->rank] == job->node)
+        return -1;
+    return job->node_of[proc->rank];
+}
+
 void exchange_modex(struct pmixsrv *server, struct request *request)
 {
-    const struct pmixsrv_job *world = find_world(server, &request->proc);
-    struct pmixsrv_modex *modex = malloc(sizeof *modex);
+    long node = other_node(server, &request->proc);
+    struct pmixsrv_modex *modex = node >= 0 ? malloc(sizeof *modex) : NULL;
 
-    if (modex == NULL || world == NULL || request->proc.rank >= world->size ||
-        world->node_of[request->proc.rank] == world->node) {
-        free(modex);
+    if (modex == NULL) {
         request->answer.modex(PMIX_ERR_NOT_FOUND, NULL, 0, request->cbdata,
                               NULL, NULL);
         request_free(request);
@@ -231,7 +264,8 @@ void exchange_modex(struct pmixsrv *server, struct request *request)
     }
     modex->request = request;
     server->config.callbacks.modex(server->config.ctx, modex,
-                                   request->proc.rank);
+                                   request->proc.nspace, request->proc.rank,
+                                   (unsigned)node);
 }
 
 void pmixsrv_modex_done(struct pmixsrv_modex *modex, int status,
@@ -269,16 +303,18 @@ void exchange_served(struct pmixsrv *server, struct request *request)
     request_free(request);
 }
 
-void pmixsrv_modex_serve(struct pmixsrv_job *job, unsigned rank,
+void pmixsrv_modex_serve(struct pmixsrv *server, const char *nspace,
+                         unsigned rank,
                          void (*done)(void *ctx, int status, const void *data,
                                       size_t len),
                          void *ctx)
 {
+    const struct pmixsrv_job *job = pmixsrv_find_job(server, nspace);
     struct served *served = malloc(sizeof *served);
     pmix_status_t rc = PMIX_ERR_NOMEM;
     pmix_proc_t proc;
 
-    if (served != NULL && !job->server->stopped) {
+    if (served != NULL && job != NULL && rank < job->size && !server->stopped) {
         *served = (struct served){.done = done, .ctx = ctx};
         pmixsrv_proc(job, rank, &proc);
         rc = PMIx_server_dmodex_request(&proc, pmixsrv_on_served, served);

@@ -94,6 +94,8 @@ static void add_sizes(struct infolist *ret, const struct pmixsrv_facts *facts)
 {
     unsigned first = 0, local = count_local(facts, &first);
 
+    if (facts->elsewhere)
+        local = 0;
     infolist_string(ret, PMIX_JOBID, facts->nspace);
     infolist_u32(ret, PMIX_UNIV_SIZE, facts->universe_size);
     infolist_u32(ret, PMIX_JOB_SIZE, facts->size);
@@ -102,7 +104,8 @@ static void add_sizes(struct infolist *ret, const struct pmixsrv_facts *facts)
     infolist_u32(ret, PMIX_NUM_NODES, count_nodes(facts));
     infolist_u32(ret, PMIX_NODE_SIZE, local);
     infolist_u32(ret, PMIX_LOCAL_SIZE, local);
-    infolist_rank(ret, PMIX_LOCALLDR, first);
+    if (local > 0)
+        infolist_rank(ret, PMIX_LOCALLDR, first);
     infolist_u32(ret, PMIX_NODEID, our_node(facts));
     infolist_string(ret, PMIX_HOSTNAME, facts->host);
 }
@@ -138,7 +141,8 @@ static int add_places(struct infolist *ret, const struct pmixsrv_facts *facts,
 
     if (peers == NULL)
         return ct_fail_nomem(reterr);
-    infolist_string(ret, PMIX_LOCAL_PEERS, peers);
+    if (!facts->elsewhere)
+        infolist_string(ret, PMIX_LOCAL_PEERS, peers);
     if (mapping_encode(facts->node_of, facts->size, anl, sizeof anl, NULL) > 0)
         infolist_string(ret, PMIX_ANL_MAP, anl);
     return add_maps(ret, facts, reterr);
@@ -164,7 +168,7 @@ static void add_rank_data(struct infolist *ret, const struct pmixsrv_job *job,
                           unsigned app, unsigned app_rank, unsigned local_rank)
 {
     unsigned node = node_of(facts, rank);
-    bool ours = node == our_node(facts);
+    bool ours = node == our_node(facts) && !facts->elsewhere;
     struct infolist items = {0};
     char procdir[PMIXSRV_PATH_MAX];
 
@@ -208,7 +212,7 @@ static void add_directories(struct infolist *ret, const struct pmixsrv_job *job)
     bool cleaned_by_us = true;
     char nsdir[PMIXSRV_PATH_MAX];
 
-    if (!config->tmpdir_is_shared)
+    if (job->elsewhere || !config->tmpdir_is_shared)
         return;
     pmixsrv_directory(job, -1, nsdir);
     infolist_string(ret, PMIX_TMPDIR, config->tmpdir);
@@ -253,8 +257,9 @@ int jobinfo_register(struct pmixsrv_job *job, const struct pmixsrv_facts *facts,
 
     /* Without a callback it waits for libpmix's thread. */
     if (rc == 0)
-        status = PMIx_server_register_nspace(job->nspace, (int)local, all.items,
-                                             all.count, NULL, NULL);
+        status = PMIx_server_register_nspace(
+            job->nspace, (int)(facts->elsewhere ? 0 : local), all.items,
+            all.count, NULL, NULL);
     infolist_clear(&all);
     if (status != PMIX_SUCCESS && status != PMIX_OPERATION_SUCCEEDED)
         return ct_fail(reterr, EIO, "PMIx_server_register_nspace: %s",

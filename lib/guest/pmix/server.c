@@ -161,7 +161,7 @@ static int make_directory(const struct pmixsrv_job *job, int rank,
 {
     char path[PMIXSRV_PATH_MAX];
 
-    if (!job->server->config.tmpdir_is_shared)
+    if (job->elsewhere || !job->server->config.tmpdir_is_shared)
         return 0;
     pmixsrv_directory(job, rank, path);
     if (mkdir(path, 0700) < 0)
@@ -337,6 +337,7 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
     job->user = facts->user;
     job->node = facts->node;
     job->node_count = facts->node_of != NULL ? facts->node_count : 1;
+    job->elsewhere = facts->elsewhere;
     if (copy_nodes(job, facts, reterr) < 0 ||
         make_directory(job, -1, reterr) < 0 ||
         jobinfo_register(job, facts, reterr) < 0 ||
@@ -347,6 +348,32 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
     job->next = server->jobs;
     server->jobs = job;
     return job;
+}
+
+int pmixsrv_job_elsewhere(struct pmixsrv *server, const char *nspace,
+                          unsigned size, unsigned node, const char *host,
+                          struct ct_error *reterr)
+{
+    const struct pmixsrv_facts facts = {
+        .nspace = nspace,
+        .host = host,
+        .size = size,
+        .universe_size = size,
+        .app_sizes = &size,
+        .app_count = 1,
+        .elsewhere = true,
+    };
+    struct pmixsrv_job *job = pmixsrv_job_create(server, &facts, reterr);
+
+    if (job == NULL)
+        return -1;
+    job->node = node;
+    return 0;
+}
+
+const char *pmixsrv_job_nspace(const struct pmixsrv_job *job)
+{
+    return job->nspace;
 }
 
 void *pmixsrv_job_user(const struct pmixsrv_job *job)

@@ -71,16 +71,17 @@ struct pmixsrv_callbacks {
                      struct pmixsrv_process *ret);
 
     /*
-     * All of this node have arrived; members[0..count-1] (NULL: all ranks of
-     * the job that has several nodes) are on other nodes too: exchange data,
-     * then pmixsrv_fence_done(). All live until this returns.
+     * All of this node have arrived, and others are on nodes[0..count-1], us
+     * among them: exchange data, then pmixsrv_fence_done(). name tells fences
+     * of the same nodes apart. All live until this returns.
      */
     void (*fence)(void *ctx, struct pmixsrv_fence *fence, const char *name,
-                  const unsigned *members, size_t count, const void *data,
+                  const unsigned *nodes, unsigned count, const void *data,
                   size_t len);
 
-    /* What has the rank, of another node, committed? pmixsrv_modex_done(). */
-    void (*modex)(void *ctx, struct pmixsrv_modex *modex, unsigned rank);
+    /* What has the rank, of that node, committed? pmixsrv_modex_done(). */
+    void (*modex)(void *ctx, struct pmixsrv_modex *modex, const char *nspace,
+                  unsigned rank, unsigned node);
 
     /* Have these bytes, which live until this returns, answered by
        pmixsrv_visit() on that node; then pmixsrv_answered(). */
@@ -136,6 +137,7 @@ struct pmixsrv_facts {
     unsigned node;           /* this node's number */
     unsigned node_count;
     const char *const *hosts; /* [node_count]; NULL: this one's alone */
+    bool elsewhere;           /* none of its ranks is of this node */
     unsigned universe_size;
     const unsigned *app_sizes; /* ranks of each app, in their order */
     unsigned app_count;
@@ -152,6 +154,12 @@ struct pmixsrv_facts {
 struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
                                        const struct pmixsrv_facts *facts,
                                        struct ct_error *reterr);
+
+/* A job that a rank of another node has spawned there; host is its name. */
+int pmixsrv_job_elsewhere(struct pmixsrv *server, const char *nspace,
+                          unsigned size, unsigned node, const char *host,
+                          struct ct_error *reterr);
+const char *pmixsrv_job_nspace(const struct pmixsrv_job *job);
 void *pmixsrv_job_user(const struct pmixsrv_job *job);
 
 /* Expect a client for this rank, and add the variables that it needs. */
@@ -187,7 +195,8 @@ void pmixsrv_visit(struct pmixsrv *server, const void *bytes, size_t len,
  * What has a rank of this node committed? done() is told, here or later, when
  * it has committed something.
  */
-void pmixsrv_modex_serve(struct pmixsrv_job *job, unsigned rank,
+void pmixsrv_modex_serve(struct pmixsrv *server, const char *nspace,
+                         unsigned rank,
                          void (*done)(void *ctx, int status, const void *data,
                                       size_t len),
                          void *ctx);

@@ -66,6 +66,7 @@ struct pmixsrv_job {
     unsigned size;
     unsigned *node_of; /* [size]; NULL: all are on this node */
     unsigned node, node_count;
+    bool elsewhere; /* all are on node, another one */
     void *user;
     enum pmixsrv_state *states; /* [size] */
 };
