@@ -62,21 +62,29 @@ struct fence_call {
     size_t len;
 };
 
+struct name_call {
+    struct ctpmi_name *name;
+    enum ctpmi_name_op op;
+    const char *service, *port; /* as long as they live */
+};
+
 struct host {
     struct ctpmi *server;
     struct ctpmi_job *job;
     unsigned count; /* ranks ever attached */
     struct rank ranks[TEST_RANKS_MAX];
-    unsigned aborts, faults, spawns, fences;
+    unsigned aborts, faults, spawns, fences, names;
     struct abort_call abort[TEST_EVENTS_MAX];
     struct fault_call fault[TEST_EVENTS_MAX];
     struct fence_call fence[TEST_EVENTS_MAX];
+    struct name_call name[TEST_EVENTS_MAX];
     struct ctpmi_spawn *spawn; /* the last request */
     int spawn_answer;          /* what the spawn callback returns */
     /* more that a test wants done in a callback */
     void (*on_fault)(struct host *host);
     void (*on_spawn)(struct host *host);
     void (*on_fence)(struct host *host);
+    void (*on_name)(struct host *host);
 };
 
 /* ---- what the server asks ---- */
@@ -156,6 +164,20 @@ static inline void host_fence(void *ctx, struct ctpmi_job *job,
         host->on_fence(host);
 }
 
+static inline void host_name(void *ctx, struct ctpmi_name *name,
+                             enum ctpmi_name_op op, const char *service,
+                             const char *port)
+{
+    struct host *host = ctx;
+    struct name_call *call = &host->name[host->names++];
+
+    ck_assert_uint_le(host->names, TEST_EVENTS_MAX);
+    *call = (struct name_call){name, op, service, port};
+    if (host->on_name != NULL)
+        host->on_name(host);
+}
+
+/* Names are the server's own. */
 static const struct ctpmi_callbacks host_callbacks = {
     .watch = host_watch,
     .abort = host_abort,
@@ -243,6 +265,16 @@ static inline struct host *host_new(unsigned size)
     struct ctpmi_facts facts = {.jobid = "7.0", .size = size};
 
     return host_start(&host_callbacks, &facts, 0);
+}
+
+/* The same, and names are kept by the host. */
+static inline struct host *host_with_names(unsigned size)
+{
+    struct ctpmi_callbacks callbacks = host_callbacks;
+    struct ctpmi_facts facts = {.jobid = "7.0", .size = size};
+
+    callbacks.name = host_name;
+    return host_start(&callbacks, &facts, 0);
 }
 
 static inline void hang_up(struct rank *rank)
@@ -405,6 +437,21 @@ static inline struct host *host_ready2(unsigned size)
     for (unsigned i = 0; i < size; i++)
         init2(&host->ranks[i]);
     return host;
+}
+
+/* The last name that the host was asked for, and its strings still live. */
+static inline struct ctpmi_name *expect_name(struct host *host,
+                                             enum ctpmi_name_op op,
+                                             const char *service,
+                                             const char *port)
+{
+    const struct name_call *call = &host->name[host->names - 1];
+
+    ck_assert_uint_gt(host->names, 0);
+    ck_assert_int_eq(call->op, op);
+    ck_assert_str_eq(call->service, service);
+    ck_assert_str_eq(call->port, port);
+    return call->name;
 }
 
 /* One fault, of this rank, that names all these words. */

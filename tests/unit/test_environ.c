@@ -196,6 +196,54 @@ START_TEST(overrides_replace_in_place)
 }
 END_TEST
 
+/* ---- environ_join ---- */
+
+static const struct join {
+    char *base[6];
+    const char *own[4];
+    const char *expected[8];
+} joins[] = {
+    {{"A=1", "B=1", "C=1"}, {"B=2", "D=2"}, {"A=1", "C=1", "B=2", "D=2"}},
+    {{"A=1"}, {"A=2"}, {"A=2"}},
+    {{"A=1", "A=2", "B="}, {"A="}, {"B=", "A="}},
+    {{NULL}, {NULL}, {NULL}},
+    {{NULL}, {"A=1", "B=1"}, {"A=1", "B=1"}},
+    {{"A=1", "B=1"}, {NULL}, {"A=1", "B=1"}},
+    /* names that begin like others */
+    {{"A=1", "AB=1", "ABC=1"}, {"AB=2"}, {"A=1", "ABC=1", "AB=2"}},
+    {{"A=1", "AB=1", "ABC=1"}, {"A=2", "ABC=2"}, {"AB=1", "A=2", "ABC=2"}},
+    {{"AB", "A", "A_=1"}, {"A=2"}, {"AB", "A", "A_=1", "A=2"}},
+    /* and values that look like names */
+    {{"A=B=1", "C=A=1"}, {"B=2"}, {"A=B=1", "C=A=1", "B=2"}},
+};
+
+START_TEST(later_lists_win)
+{
+    const struct join *row = &joins[_i];
+    const char **env = environ_join(row->base, row->own);
+    size_t count = 0;
+
+    ck_assert_ptr_nonnull(env);
+    for (; row->expected[count] != NULL; count++) {
+        ck_assert_ptr_nonnull(env[count]);
+        ck_assert_str_eq(env[count], row->expected[count]);
+    }
+    ck_assert_ptr_null(env[count]);
+    free(env);
+}
+END_TEST
+
+START_TEST(joined_are_views)
+{
+    char *base[] = {"A=1", NULL};
+    const char *own[] = {"B=1", NULL}, **env = environ_join(base, own);
+
+    ck_assert_ptr_eq(env[0], base[0]);
+    ck_assert_ptr_eq(env[1], own[0]);
+    free(env);
+}
+END_TEST
+
 START_TEST(default_path_is_what_images_expect)
 {
     ck_assert_str_eq(
@@ -222,6 +270,8 @@ int main(void)
     tcase_add_test(tc, filter_keeps_the_order);
     tcase_add_test(tc, filter_with_cleanenv_and_no_list_of_the_dropped);
     tcase_add_test(tc, overrides_replace_in_place);
+    tcase_add_loop_test(tc, later_lists_win, 0, COUNT(joins));
+    tcase_add_test(tc, joined_are_views);
     tcase_add_test(tc, default_path_is_what_images_expect);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

@@ -1,6 +1,7 @@
 /*
- * What needs no container. The ranks are /bin/sh, whose output is read through
- * pipes; descriptors for them are moved above RANK_PMI_FD, as they must be.
+ * What needs no container; the rest is test_lend.c's and test_template.c's. The
+ * ranks are /bin/sh, whose output is read through pipes; descriptors for them
+ * are moved above RANK_PMI_FD, as they must be.
  */
 #include "container/rank.h"
 
@@ -517,6 +518,195 @@ START_TEST(ranks_end_with_their_parent)
 }
 END_TEST
 
+/* ---- rank_become, without a container ---- */
+
+enum { NOT_BECOME = 99 }; /* exit code where it has returned */
+
+/* In a child of ours, whose stdout output is; how that ended. */
+static int become(const struct rank_start *start, int out)
+{
+    struct ct_error err = {0};
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        if (dup2(out, STDOUT_FILENO) < 0)
+            _exit(1);
+        rank_become(start, -1, -1, &err);
+        dprintf(STDOUT_FILENO, "%d %s\n", err.code, err.text);
+        _exit(NOT_BECOME);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+/* As a member of another's job: standard streams as they are. */
+static void check_become(struct rank_start *start, int code,
+                         const char *expected)
+{
+    char text[4096];
+    int out[2];
+
+    for (int fd = 0; fd < RANK_PMI_FD; fd++)
+        start->fds[fd] = fd;
+    make_pipe(out);
+    ck_assert_int_eq(become(start, out[1]), code << 8);
+    close(out[1]);
+    read_all(out[0], text, sizeof text);
+    ck_assert_str_eq(text, expected);
+}
+
+START_TEST(becoming_sets_the_environment)
+{
+    char *argv[4], *env[] = {"A=1 2", "B=", NULL};
+    struct rank_start start = shell("echo \"$A,${B-none},${C-none}\"", argv);
+
+    setenv("C", "ours", 1);
+    start.env = env;
+    check_become(&start, 0, "1 2,,none\n");
+}
+END_TEST
+
+START_TEST(becoming_enters_a_working_directory)
+{
+    char *argv[4], there[100], expected[200];
+    struct rank_start start = shell("pwd -P", argv);
+
+    in_tree("@/bin", there, sizeof there);
+    in_tree("@/bin\n", expected, sizeof expected);
+    start.workdir = there;
+    start.workdir_else[0] = "/";
+    check_become(&start, 0, expected);
+    start.workdir = "/no/such/place";
+    start.workdir_else[0] = there;
+    check_become(&start, 0, expected);
+    start.workdir_else[0] = NULL;
+    start.workdir_else[1] = "/";
+    check_become(&start, 0, "/\n");
+    start.workdir_else[1] = NULL;
+    snprintf(expected, sizeof expected,
+             "%d cannot enter the working directory /no/such/place: "
+             "No such file or directory\n",
+             ECANCELED);
+    check_become(&start, NOT_BECOME, expected);
+    start.workdir = NULL;
+    check_become(&start, 0, in_tree("@\n", expected, sizeof expected));
+}
+END_TEST
+
+START_TEST(what_cannot_become_a_rank)
+{
+    char *argv[4], expected[200];
+    struct rank_start start = shell("", argv);
+
+    start.path = unstartable[_i].path;
+    snprintf(expected, sizeof expected, "%d %s\n", unstartable[_i].code,
+             unstartable[_i].text);
+    check_become(&start, NOT_BECOME, expected);
+}
+END_TEST
+
+static const char *const namespaces[] = {"user", "mnt", "pid", "net"};
+
+/* Namespaces, capabilities, process group: they are what they were. */
+START_TEST(becoming_keeps_all)
+{
+    char *argv[4], expected[1000], link[60], path[60];
+    struct rank_start start =
+        shell("cd /proc/self/ns; readlink user mnt pid net\n"
+              "while read name value rest; do case $name in\n"
+              "Cap???:|NoNewPrivs:|NSpgid:) echo $name $value;; esac\n"
+              "done < /proc/$$/status",
+              argv);
+    size_t used = 0;
+    char line[200], word[40], value[40];
+    FILE *status = fopen("/proc/self/status", "re");
+
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "/proc/self/ns/%s", namespaces[i]);
+        ssize_t len = readlink(path, link, sizeof link - 1);
+        ck_assert_int_gt(len, 0);
+        used += (size_t)snprintf(expected + used, sizeof expected - used,
+                                 "%.*s\n", (int)len, link);
+    }
+    ck_assert_ptr_nonnull(status);
+    while (fgets(line, sizeof line, status) != NULL)
+        if (sscanf(line, "%39s %39s", word, value) == 2 &&
+            (strncmp(word, "Cap", 3) == 0 || strcmp(word, "NSpgid:") == 0 ||
+             strcmp(word, "NoNewPrivs:") == 0))
+            used += (size_t)snprintf(expected + used, sizeof expected - used,
+                                     "%s %s\n", word, value);
+    fclose(status);
+    check_become(&start, 0, expected);
+}
+END_TEST
+
+/* What the host's launcher has set is its business; so are the pid and end. */
+START_TEST(becoming_keeps_limits_and_signals)
+{
+    char *argv[4];
+    struct rank_start start = shell("ulimit -n; kill -USR1 $$; kill -PIPE $$;"
+                                    "echo neither",
+                                    argv);
+    struct rlimit low = common.files;
+    sigset_t usr1;
+
+    low.rlim_cur = 64;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &usr1, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    check_become(&start, 0, "64\nneither\n");
+}
+END_TEST
+
+START_TEST(becoming_keeps_the_pid_and_the_end)
+{
+    char *argv[4], text[40], expected[40];
+    struct rank_start start = shell("echo $$; kill -KILL $$", argv);
+    int out[2];
+    pid_t pid;
+
+    make_pipe(out);
+    start.fds[1] = out[1];
+    pid = fork();
+    if (pid == 0) {
+        rank_become(&start, -1, -1, NULL);
+        _exit(NOT_BECOME);
+    }
+    close(out[1]);
+    read_all(out[0], text, sizeof text);
+    snprintf(expected, sizeof expected, "%d\n", (int)pid);
+    ck_assert_str_eq(text, expected);
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, SIGKILL);
+}
+END_TEST
+
+/* One that the host left open beside ours stays open, those of ours do not. */
+START_TEST(becoming_keeps_others_descriptors)
+{
+    char *argv[4];
+    struct rank_start start = shell("for f in 3 30 31; do\n"
+                                    "[ ! -e /proc/$$/fd/$f ] || echo $f; done",
+                                    argv);
+    int pmi[2];
+
+    ck_assert_int_eq(dup2(STDERR_FILENO, 30), 30);
+    ck_assert_int_eq(dup3(STDERR_FILENO, 31, O_CLOEXEC), 31);
+    check_become(&start, 0, "30\n");
+    make_pipe(pmi);
+    start.fds[RANK_PMI_FD] = pmi[1];
+    argv[2] = "echo pmi >&3; ls /proc/$$/fd | grep -c ^3$";
+    check_become(&start, 0, "1\n");
+    char text[10] = "";
+    ck_assert_int_eq(read(pmi[0], text, sizeof text - 1), 4);
+    ck_assert_str_eq(text, "pmi\n");
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 static TCase *finding(void)
@@ -550,6 +740,21 @@ static TCase *starting(void)
     return tc;
 }
 
+static TCase *becoming(void)
+{
+    TCase *tc = tcase_create("become");
+
+    tcase_add_checked_fixture(tc, make_common, remove_tree);
+    tcase_add_test(tc, becoming_sets_the_environment);
+    tcase_add_test(tc, becoming_enters_a_working_directory);
+    tcase_add_loop_test(tc, what_cannot_become_a_rank, 0, COUNT(unstartable));
+    tcase_add_test(tc, becoming_keeps_all);
+    tcase_add_test(tc, becoming_keeps_limits_and_signals);
+    tcase_add_test(tc, becoming_keeps_the_pid_and_the_end);
+    tcase_add_test(tc, becoming_keeps_others_descriptors);
+    return tc;
+}
+
 int main(void)
 {
     Suite *suite = suite_create("rank");
@@ -558,6 +763,7 @@ int main(void)
 
     suite_add_tcase(suite, finding());
     suite_add_tcase(suite, starting());
+    suite_add_tcase(suite, becoming());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -719,6 +719,271 @@ START_TEST(names_are_those_of_all_jobs)
 }
 END_TEST
 
+/* ---- names that the host keeps ---- */
+
+static const char no_port[] =
+    "cmd=lookup_result rc=-1 msg=the_port_cannot_be_told_in_this_protocol\n";
+
+/* The answers are those of names_are_published. */
+static const struct name {
+    const char *question;
+    enum ctpmi_name_op op;
+    const char *service, *port; /* that the host is given */
+    bool success;
+    const char *found; /* that it gives */
+    const char *answer;
+} names[] = {
+    {"cmd=publish_name service=s port=tag#0$host#a$\n", CTPMI_PUBLISH, "s",
+     "tag#0$host#a$", true, NULL, "cmd=publish_result rc=0\n"},
+    {"cmd=publish_name port=p=q service=a;b\n", CTPMI_PUBLISH, "a;b", "p=q",
+     false, NULL, "cmd=publish_result rc=-1 msg=already_published\n"},
+    {"cmd=unpublish_name service=s port=p\n", CTPMI_UNPUBLISH, "s", "", true,
+     NULL, "cmd=unpublish_result rc=0\n"},
+    {"cmd=unpublish_name service=s\n", CTPMI_UNPUBLISH, "s", "", false, "p",
+     "cmd=unpublish_result rc=-1 msg=not_published\n"},
+    {"cmd=lookup_name service=s\n", CTPMI_LOOKUP, "s", "", true,
+     "tag#0$host#a$", "cmd=lookup_result rc=0 port=tag#0$host#a$\n"},
+    {"cmd=lookup_name service=s\n", CTPMI_LOOKUP, "s", "", false, NULL,
+     "cmd=lookup_result rc=-1 msg=not_published\n"},
+    {"cmd=lookup_name service=s\n", CTPMI_LOOKUP, "s", "", false, "p",
+     "cmd=lookup_result rc=-1 msg=not_published\n"},
+    /* what PMI-2 and hosts may have, and PMI-1 cannot carry */
+    {"cmd=lookup_name service=s\n", CTPMI_LOOKUP, "s", "", true, "a b",
+     no_port},
+    {"cmd=lookup_name service=s\n", CTPMI_LOOKUP, "s", "", true, "a\nb",
+     no_port},
+    {"cmd=lookup_name service=s\n", CTPMI_LOOKUP, "s", "", true, "", no_port},
+};
+
+START_TEST(names_are_put_to_the_host)
+{
+    const struct name *row = &names[_i];
+    struct host *host = host_with_names(1);
+    struct rank *rank = &host->ranks[0];
+
+    init1(rank);
+    for (unsigned i = 0; i < 3; i++) {
+        say(rank, row->question);
+        ck_assert_uint_eq(host->names, i + 1);
+        /* others are answered, this one is not yet */
+        ask(rank, "cmd=get_appnum", "cmd=appnum rc=0 appnum=0");
+        ctpmi_name_done(expect_name(host, row->op, row->service, row->port),
+                        row->success, row->found);
+        expect(rank, row->answer);
+    }
+    ck_assert_uint_eq(host->faults, 0);
+    host_free(host);
+}
+END_TEST
+
+static const struct name *at_once;
+
+static void answer_name(struct host *host)
+{
+    ctpmi_name_done(
+        expect_name(host, at_once->op, at_once->service, at_once->port),
+        at_once->success, at_once->found);
+}
+
+/* In the order of the questions, though they have come at once. */
+START_TEST(names_are_answered_in_the_callback)
+{
+    static const char other[] = "cmd=get_appnum\n",
+                      others[] = "cmd=appnum rc=0 appnum=0\n";
+    const struct name *row = &names[_i];
+    struct host *host = host_with_names(1);
+    char text[512];
+
+    init1(&host->ranks[0]);
+    at_once = row;
+    host->on_name = answer_name;
+    snprintf(text, sizeof text, "%s%s%s%s%s", other, row->question,
+             row->question, other, row->question);
+    ck_assert_int_gt(send(host->ranks[0].fd, text, strlen(text), 0), 0);
+    run(host);
+    snprintf(text, sizeof text, "%s%s%s%s%s", others, row->answer, row->answer,
+             others, row->answer);
+    expect(&host->ranks[0], text);
+    ck_assert_uint_eq(host->names, 3);
+    ck_assert_uint_eq(host->faults, 0);
+    host_free(host);
+}
+END_TEST
+
+/* A port that no client of ours can have published. */
+START_TEST(ports_that_are_too_long_cannot_be_told)
+{
+    struct host *host = host_with_names(1);
+    char *port = malloc(10000);
+
+    memset(port, 'p', 9999);
+    port[9999] = '\0';
+    init1(&host->ranks[0]);
+    say(&host->ranks[0], "cmd=lookup_name service=s\n");
+    ctpmi_name_done(expect_name(host, CTPMI_LOOKUP, "s", ""), true, port);
+    expect(&host->ranks[0], no_port);
+    free(port);
+    host_free(host);
+}
+END_TEST
+
+START_TEST(names_have_the_length_of_values)
+{
+    struct host *host = host_with_names(1);
+    char line[4096], service[1025], port[1025];
+
+    memset(service, 's', 1024);
+    memset(port, 'p', 1024);
+    service[1024] = port[1024] = '\0';
+    init1(&host->ranks[0]);
+    snprintf(line, sizeof line, "cmd=publish_name service=%s port=%s\n",
+             service, port);
+    say(&host->ranks[0], line);
+    ctpmi_name_done(expect_name(host, CTPMI_PUBLISH, service, port), true,
+                    NULL);
+    expect(&host->ranks[0], "cmd=publish_result rc=0\n");
+    snprintf(line, sizeof line, "cmd=lookup_name service=%sx", service);
+    ask(&host->ranks[0], line,
+        "cmd=lookup_result rc=-1 msg=service_is_longer_than_1024_bytes");
+    ck_assert_uint_eq(host->names, 1);
+    host_free(host);
+}
+END_TEST
+
+START_TEST(ranks_ask_for_names_at_the_same_time)
+{
+    struct host *host = host_with_names(2);
+
+    for (unsigned i = 0; i < 2; i++)
+        init1(&host->ranks[i]);
+    say(&host->ranks[0], "cmd=lookup_name service=s\n");
+    say(&host->ranks[1], "cmd=lookup_name service=s\n");
+    ck_assert_uint_eq(host->names, 2);
+    ctpmi_name_done(host->name[1].name, true, "second");
+    expect(&host->ranks[0], "");
+    expect(&host->ranks[1], "cmd=lookup_result rc=0 port=second\n");
+    ctpmi_name_done(host->name[0].name, true, "first");
+    expect(&host->ranks[0], "cmd=lookup_result rc=0 port=first\n");
+    expect(&host->ranks[1], "");
+    host_free(host);
+}
+END_TEST
+
+START_TEST(second_name_waits_its_turn)
+{
+    struct host *host = host_with_names(1);
+    struct rank *rank = &host->ranks[0];
+
+    init1(rank);
+    say(rank, "cmd=publish_name service=s port=p\n");
+    ask(rank, "cmd=lookup_name service=t",
+        "cmd=lookup_result rc=-1 msg=another_name_is_still_asked_for");
+    ask(rank, "cmd=unpublish_name service=t",
+        "cmd=unpublish_result rc=-1 msg=another_name_is_still_asked_for");
+    ck_assert_uint_eq(host->names, 1);
+    ctpmi_name_done(expect_name(host, CTPMI_PUBLISH, "s", "p"), true, NULL);
+    expect(rank, "cmd=publish_result rc=0\n");
+    say(rank, "cmd=lookup_name service=t\n");
+    ctpmi_name_done(expect_name(host, CTPMI_LOOKUP, "t", ""), true, "q");
+    expect(rank, "cmd=lookup_result rc=0 port=q\n");
+    ck_assert_uint_eq(host->faults, 0);
+    host_free(host);
+}
+END_TEST
+
+START_TEST(name_of_one_that_was_muted)
+{
+    static const char *const words[] = {"lookup_name", "another name", NULL};
+    struct host *host = host_with_names(1);
+    struct rank *rank = &host->ranks[0];
+
+    init1(rank);
+    say(rank, "cmd=publish_name service=s port=p\n");
+    for (int i = 0; i < 4; i++)
+        ask(rank, "cmd=lookup_name service=t",
+            "cmd=lookup_result rc=-1 msg=another_name_is_still_asked_for");
+    expect_fault(host, 0, CTPMI_PROTOCOL, words);
+    ctpmi_name_done(expect_name(host, CTPMI_PUBLISH, "s", "p"), true, NULL);
+    expect(rank, "");
+    host_free(host);
+}
+END_TEST
+
+/* They are not put to the host. */
+START_TEST(names_that_lack_something)
+{
+    struct host *host = host_with_names(1);
+    struct rank *rank = &host->ranks[0];
+
+    init1(rank);
+    ask(rank, "cmd=publish_name service=s",
+        "cmd=publish_result rc=-1 msg=port_is_missing");
+    ask(rank, "cmd=publish_name service= port=p",
+        "cmd=publish_result rc=-1 msg=service_is_missing");
+    ask(rank, "cmd=lookup_name name=s",
+        "cmd=lookup_result rc=-1 msg=service_is_missing");
+    ck_assert_uint_eq(host->names, 0);
+    host_free(host);
+}
+END_TEST
+
+START_TEST(name_of_a_rank_that_was_detached)
+{
+    struct host *host = host_with_names(1);
+    struct rank *again;
+
+    init1(&host->ranks[0]);
+    say(&host->ranks[0], "cmd=lookup_name service=s\n");
+    ctpmi_detach(host->ranks[0].client);
+    again = attach(host, host->job, 0, 0);
+    init1(again);
+    ctpmi_name_done(expect_name(host, CTPMI_LOOKUP, "s", ""), true, "p");
+    expect(again, ""); /* it is not its answer */
+    say(again, "cmd=lookup_name service=t\n");
+    ctpmi_name_done(expect_name(host, CTPMI_LOOKUP, "t", ""), true, "q");
+    expect(again, "cmd=lookup_result rc=0 port=q\n");
+    host_free(host);
+}
+END_TEST
+
+START_TEST(name_of_a_rank_that_has_departed)
+{
+    static const char *const words[] = {"finaliz", NULL};
+    struct host *host = host_with_names(2);
+    struct ctpmi_name *name;
+
+    init1(&host->ranks[0]);
+    init1(&host->ranks[1]);
+    say(&host->ranks[0], "cmd=publish_name service=s port=p\n");
+    hang_up(&host->ranks[0]);
+    expect_fault(host, 0, CTPMI_DEPARTED, words);
+    name = expect_name(host, CTPMI_PUBLISH, "s", "p");
+    ctpmi_name_done(name, true, NULL);
+    say(&host->ranks[1], "cmd=lookup_name service=s\n");
+    hang_up(&host->ranks[1]);
+    name = expect_name(host, CTPMI_LOOKUP, "s", "");
+    ctpmi_detach(host->ranks[1].client);
+    ctpmi_name_done(name, true, "p");
+    host_free(host);
+}
+END_TEST
+
+START_TEST(name_answered_after_the_end)
+{
+    struct host *host = host_with_names(1);
+    const char *service;
+    struct ctpmi_name *name;
+
+    init1(&host->ranks[0]);
+    say(&host->ranks[0], "cmd=lookup_name service=s\n");
+    name = expect_name(host, CTPMI_LOOKUP, "s", "");
+    service = host->name[0].service;
+    host_free(host);
+    ck_assert_str_eq(service, "s");
+    ctpmi_name_done(name, true, "p");
+}
+END_TEST
+
 /* ---- spawn ---- */
 
 static struct ctpmi_job *spawn_child(struct host *host, const char *jobid,
@@ -1295,10 +1560,26 @@ static void add_spawn(TCase *tc)
     tcase_add_test(tc, second_spawn_waits_its_turn);
 }
 
-static void add_ends(TCase *tc)
+static void add_names(TCase *tc)
 {
     tcase_add_test(tc, names_are_published);
     tcase_add_test(tc, names_are_those_of_all_jobs);
+    tcase_add_loop_test(tc, names_are_put_to_the_host, 0, COUNT(names));
+    tcase_add_loop_test(tc, names_are_answered_in_the_callback, 0,
+                        COUNT(names));
+    tcase_add_test(tc, ports_that_are_too_long_cannot_be_told);
+    tcase_add_test(tc, names_have_the_length_of_values);
+    tcase_add_test(tc, ranks_ask_for_names_at_the_same_time);
+    tcase_add_test(tc, second_name_waits_its_turn);
+    tcase_add_test(tc, name_of_one_that_was_muted);
+    tcase_add_test(tc, names_that_lack_something);
+    tcase_add_test(tc, name_of_a_rank_that_was_detached);
+    tcase_add_test(tc, name_of_a_rank_that_has_departed);
+    tcase_add_test(tc, name_answered_after_the_end);
+}
+
+static void add_ends(TCase *tc)
+{
     tcase_add_loop_test(tc, abort_is_told_and_not_answered, 0, COUNT(aborts));
     tcase_add_test(tc, abort_before_init);
     tcase_add_test(tc, abort_without_a_callback_is_a_fault);
@@ -1317,6 +1598,7 @@ static void add_all(TCase *tc)
 {
     add_talk(tc);
     add_barriers(tc);
+    add_names(tc);
     add_spawn(tc);
     add_ends(tc);
 }

@@ -670,6 +670,168 @@ START_TEST(name_of_a_pmi1_rank_is_found)
 }
 END_TEST
 
+/* ---- names that the host keeps ---- */
+
+static const char no_port[] = "cmd=name-lookup-response;rc=1;errmsg="
+                              "the_port_cannot_be_told_in_this_protocol;";
+
+/* The answers are those of names_are_published, and the thread ids. */
+static const struct name {
+    const char *question;
+    enum ctpmi_name_op op;
+    const char *service, *port; /* that the host is given */
+    bool success;
+    const char *found; /* that it gives */
+    const char *answer;
+} names[] = {
+    {"cmd=name-publish;name=s;port=p q;infokeycount=0;", CTPMI_PUBLISH, "s",
+     "p q", true, NULL, "cmd=name-publish-response;rc=0;"},
+    {"cmd=name-publish;name=a b;port=p=q;infokeycount=0;", CTPMI_PUBLISH, "a b",
+     "p=q", false, NULL,
+     "cmd=name-publish-response;rc=1;errmsg=already_published;"},
+    {"cmd=name-unpublish;name=s;", CTPMI_UNPUBLISH, "s", "", true, NULL,
+     "cmd=name-unpublish-response;rc=0;"},
+    {"cmd=name-unpublish;name=s;", CTPMI_UNPUBLISH, "s", "", false, "p",
+     "cmd=name-unpublish-response;rc=1;errmsg=not_published;"},
+    {"cmd=name-lookup;name=s;", CTPMI_LOOKUP, "s", "", true, "p q",
+     "cmd=name-lookup-response;rc=0;found=TRUE;value=p q;port=p q;"},
+    {"cmd=name-lookup;name=s;", CTPMI_LOOKUP, "s", "", false, NULL,
+     "cmd=name-lookup-response;rc=1;found=FALSE;"},
+    {"cmd=name-lookup;name=s;", CTPMI_LOOKUP, "s", "", false, "p",
+     "cmd=name-lookup-response;rc=1;found=FALSE;"},
+    {"cmd=name-lookup;name=s;", CTPMI_LOOKUP, "s", "", true, "a;b", no_port},
+    {"cmd=name-lookup;name=s;", CTPMI_LOOKUP, "s", "", true, "a\nb", no_port},
+    /* MPICH's threads wait for their own answer */
+    {"cmd=name-publish;thrid=0x7f00;name=s;port=p;", CTPMI_PUBLISH, "s", "p",
+     true, NULL, "cmd=name-publish-response;rc=0;thrid=0x7f00;"},
+    {"cmd=name-publish;thrid=0x7f00;name=s;port=p;", CTPMI_PUBLISH, "s", "p",
+     false, NULL,
+     "cmd=name-publish-response;rc=1;thrid=0x7f00;errmsg=already_published;"},
+    {"cmd=name-unpublish;thrid=0x7f00;name=s;", CTPMI_UNPUBLISH, "s", "", true,
+     NULL, "cmd=name-unpublish-response;rc=0;thrid=0x7f00;"},
+    {"cmd=name-unpublish;thrid=0x7f00;name=s;", CTPMI_UNPUBLISH, "s", "", false,
+     NULL,
+     "cmd=name-unpublish-response;rc=1;thrid=0x7f00;errmsg=not_published;"},
+    {"cmd=name-lookup;thrid=0x7f00;name=s;", CTPMI_LOOKUP, "s", "", true, "p",
+     "cmd=name-lookup-response;rc=0;found=TRUE;value=p;port=p;thrid=0x7f00;"},
+    {"cmd=name-lookup;thrid=0x7f00;name=s;", CTPMI_LOOKUP, "s", "", false, NULL,
+     "cmd=name-lookup-response;rc=1;found=FALSE;thrid=0x7f00;"},
+    {"cmd=name-lookup;thrid=0x7f00;name=s;", CTPMI_LOOKUP, "s", "", true, "a;b",
+     "cmd=name-lookup-response;rc=1;thrid=0x7f00;errmsg="
+     "the_port_cannot_be_told_in_this_protocol;"},
+};
+
+START_TEST(names_are_put_to_the_host)
+{
+    const struct name *row = &names[_i];
+    struct host *host = host_with_names(1);
+    struct rank *rank = &host->ranks[0];
+
+    init2(rank);
+    for (unsigned i = 0; i < 3; i++) {
+        say2(rank, row->question);
+        ck_assert_uint_eq(host->names, i + 1);
+        /* others are answered, this one is not yet */
+        ask2(rank, "cmd=job-getid;thrid=0x1;",
+             "cmd=job-getid-response;thrid=0x1;rc=0;jobid=7.0;");
+        ctpmi_name_done(expect_name(host, row->op, row->service, row->port),
+                        row->success, row->found);
+        expect2(rank, row->answer);
+    }
+    ck_assert_uint_eq(host->faults, 0);
+    host_free(host);
+}
+END_TEST
+
+static const struct name *at_once;
+
+static void answer_name(struct host *host)
+{
+    ctpmi_name_done(
+        expect_name(host, at_once->op, at_once->service, at_once->port),
+        at_once->success, at_once->found);
+}
+
+START_TEST(names_are_answered_in_the_callback)
+{
+    struct host *host = host_with_names(1);
+
+    init2(&host->ranks[0]);
+    at_once = &names[_i];
+    host->on_name = answer_name;
+    for (int i = 0; i < 3; i++)
+        ask2(&host->ranks[0], at_once->question, at_once->answer);
+    ck_assert_uint_eq(host->names, 3);
+    ck_assert_uint_eq(host->faults, 0);
+    host_free(host);
+}
+END_TEST
+
+/* The id of a question without one is not that of the question before. */
+START_TEST(thread_ids_of_names_are_not_mixed_up)
+{
+    struct host *host = host_with_names(1);
+    struct rank *rank = &host->ranks[0];
+
+    init2(rank);
+    say2(rank, "cmd=name-lookup;thrid=0xa;name=s;");
+    ask2(rank, "cmd=name-lookup;thrid=0xb;name=t;",
+         "cmd=name-lookup-response;thrid=0xb;rc=1;"
+         "errmsg=another_name_is_still_asked_for;");
+    say2(rank, "cmd=kvs-fence;thrid=0xf;");
+    expect2(rank, "cmd=kvs-fence-response;thrid=0xf;rc=0;");
+    ctpmi_name_done(expect_name(host, CTPMI_LOOKUP, "s", ""), true, "p");
+    expect2(rank, "cmd=name-lookup-response;rc=0;found=TRUE;value=p;port=p;"
+                  "thrid=0xa;");
+    say2(rank, "cmd=name-lookup;name=t;");
+    ctpmi_name_done(expect_name(host, CTPMI_LOOKUP, "t", ""), true, "q");
+    expect2(rank, "cmd=name-lookup-response;rc=0;found=TRUE;value=q;port=q;");
+    ck_assert_uint_eq(host->names, 2);
+    ck_assert_uint_eq(host->faults, 0);
+    host_free(host);
+}
+END_TEST
+
+START_TEST(second_name_is_a_breach)
+{
+    static const char *const words[] = {"PMI-2", "another name", NULL};
+    struct host *host = host_with_names(1);
+    struct rank *rank = &host->ranks[0];
+
+    init2(rank);
+    say2(rank, "cmd=name-publish;name=s;port=p;");
+    for (int i = 0; i < 4; i++) {
+        ck_assert_uint_eq(host->faults, 0);
+        ask2(rank, "cmd=name-unpublish;name=s;",
+             "cmd=name-unpublish-response;rc=1;"
+             "errmsg=another_name_is_still_asked_for;");
+    }
+    expect_fault(host, 0, CTPMI_PROTOCOL, words);
+    ctpmi_name_done(expect_name(host, CTPMI_PUBLISH, "s", "p"), true, NULL);
+    expect2(rank, "");
+    host_free(host);
+}
+END_TEST
+
+START_TEST(names_of_ranks_that_have_gone)
+{
+    struct host *host = host_with_names(3);
+    struct ctpmi_name *name;
+
+    for (unsigned i = 0; i < 3; i++) {
+        init2(&host->ranks[i]);
+        say2(&host->ranks[i], "cmd=name-lookup;thrid=0xa;name=s;");
+    }
+    hang_up(&host->ranks[0]);
+    ctpmi_name_done(host->name[0].name, true, "p");
+    ctpmi_detach(host->ranks[1].client);
+    ctpmi_name_done(host->name[1].name, false, NULL);
+    name = expect_name(host, CTPMI_LOOKUP, "s", "");
+    host_free(host);
+    ctpmi_name_done(name, true, "p");
+}
+END_TEST
+
 /* ---- spawn ---- */
 
 static void expect_list(const char *const *list, const char *const *expected)
@@ -937,6 +1099,12 @@ static void add_rest(TCase *tc)
 {
     tcase_add_test(tc, names_are_published);
     tcase_add_test(tc, name_of_a_pmi1_rank_is_found);
+    tcase_add_loop_test(tc, names_are_put_to_the_host, 0, COUNT(names));
+    tcase_add_loop_test(tc, names_are_answered_in_the_callback, 0,
+                        COUNT(names));
+    tcase_add_test(tc, thread_ids_of_names_are_not_mixed_up);
+    tcase_add_test(tc, second_name_is_a_breach);
+    tcase_add_test(tc, names_of_ranks_that_have_gone);
     tcase_add_test(tc, spawn_is_put_to_the_host);
     tcase_add_test(tc, refused_spawn_is_answered);
     tcase_add_loop_test(tc, bad_spawns_are_refused, 0, COUNT(bad_spawns));

@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 static struct plan plan;
 static bool small_sockets;
@@ -459,6 +460,308 @@ START_TEST(closed_standard_descriptors)
 }
 END_TEST
 
+/* ---- ranks that another has started ---- */
+
+static void check_list(const char *const *list, const char *const *expected)
+{
+    for (; *expected != NULL; expected++, list++) {
+        ck_assert_ptr_nonnull(*list);
+        ck_assert_str_eq(*list, *expected);
+    }
+    ck_assert_ptr_null(*list);
+}
+
+static void check_lent(const struct lent *lent, const char *workdir,
+                       bool required)
+{
+    static const char *const none[] = {NULL}, *const env[] = {
+                                                  "PATH=/usr/bin:/bin",
+                                                  "A=host", "B=plan", "C=plan",
+                                                  NULL};
+
+    ck_assert_str_eq(strrchr(lent->path, '/'), "/sh");
+    ck_assert_str_eq(lent->workdir, workdir);
+    ck_assert(lent->workdir_required == required);
+    ck_assert_ptr_null(lent->home);
+    check_list(lent->scratch, none);
+    check_list(lent->env, env);
+    ck_assert_int_eq(lent->fds[0], -1);
+    ck_assert_int_eq(lent->fds[1], -1);
+}
+
+START_TEST(without_container_facts_are_lent)
+{
+    char *argv[] = {"sh", NULL};
+    struct zygote_app app = {.app = 2, .argv = argv, .workdir = top};
+    struct zygote *z = start_zygote(&plan, 1);
+    struct lent lent;
+
+    prepare(z, 1, 0, "exit");
+    ck_assert_int_eq(zygote_prepare(z, &app, NULL), 0);
+    expect(z, ZYGOTE_PREPARED, 2);
+    for (int i = 0; i < 2; i++) {
+        lent = lend(z, 1);
+        check_lent(&lent, "/", false);
+        give_back(&lent);
+        lent = lend(z, 2);
+        check_lent(&lent, top, true);
+        give_back(&lent);
+    }
+    end_zygote(z);
+}
+END_TEST
+
+START_TEST(what_was_not_prepared_is_not_lent)
+{
+    struct zygote *z = start_zygote(&plan, 1);
+    struct lent lent;
+
+    ask_to_prepare(z, 3, 0, "no-such-command", "");
+    expect(z, ZYGOTE_PREPARE_FAILED, 3);
+    ck_assert_int_eq(zygote_lend(z, 3, NULL), 0);
+    ck_assert_int_eq(zygote_lend(z, 4, NULL), 0);
+    prepare(z, 5, 0, "exit");
+    lent = lend(z, 5); /* and no answer came before */
+    give_back(&lent);
+    end_zygote(z);
+}
+END_TEST
+
+/*
+ * A process of ours that waits for its end; before a zygote is started, whose
+ * socket it would keep open. Check catches signals for all.
+ */
+static pid_t start_foreign(void)
+{
+    pid_t pid;
+
+    signal(SIGTERM, SIG_DFL);
+    pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    ck_assert_int_gt(pid, 0);
+    return pid;
+}
+
+static bool is_running(pid_t pid)
+{
+    return waitpid(pid, NULL, WNOHANG) == 0;
+}
+
+/* Theirs alone: they are in our process group. */
+START_TEST(adopted_are_signalled)
+{
+    pid_t a = start_foreign(), b = start_foreign(), c = start_foreign();
+    struct zygote *z = start_zygote(&plan, 1);
+
+    adopt(z, 1, a);
+    adopt(z, 2, b);
+    adopt(z, 3, c);
+    ck_assert_int_eq(zygote_signal(z, 2, SIGTERM, NULL), 0);
+    ck_assert_int_eq(end_of(b), SIGTERM);
+    ck_assert_int_eq(zygote_signal(z, 2, SIGTERM, NULL), 0);
+    check_script(z, 0, "echo alive", "alive\n");
+    ck_assert(is_running(a) && is_running(c));
+    ck_assert_int_eq(zygote_signal(z, ZYGOTE_ALL_RANKS, SIGUSR1, NULL), 0);
+    ck_assert_int_eq(end_of(a), SIGUSR1);
+    ck_assert_int_eq(end_of(c), SIGUSR1);
+    end_zygote(z);
+}
+END_TEST
+
+/* Others hear of it, not the zygote's caller. */
+START_TEST(ends_of_adopted_are_not_told)
+{
+    pid_t pid = start_foreign();
+    struct zygote *z = start_zygote(&plan, 1);
+
+    adopt(z, 1, pid);
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(end_of(pid), SIGKILL);
+    check_script(z, 0, "echo alive", "alive\n");
+    end_zygote(z);
+}
+END_TEST
+
+static int told; /* where to tell the number of orphans */
+
+static void tell_orphans(unsigned ranks)
+{
+    if (write(told, &ranks, sizeof ranks) != sizeof ranks)
+        _exit(1);
+}
+
+static struct output count_orphans(void)
+{
+    struct output output = make_output();
+
+    told = output.write_end;
+    orphaned = tell_orphans;
+    return output;
+}
+
+/* Told once; or, with 0, not at all. */
+static void check_told(struct output *output, unsigned expected)
+{
+    unsigned ranks = 0;
+
+    close(output->write_end);
+    if (expected > 0) {
+        ck_assert_int_eq(read(output->read_end, &ranks, sizeof ranks),
+                         sizeof ranks);
+        ck_assert_uint_eq(ranks, expected);
+    }
+    ck_assert_int_eq(read(output->read_end, &ranks, sizeof ranks), 0);
+    close(output->read_end);
+}
+
+/* It has ended, and nobody has asked how. */
+static void make_zombie(pid_t pid)
+{
+    siginfo_t info;
+
+    ck_assert_int_eq(kill(pid, SIGTERM), 0);
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+}
+
+START_TEST(what_still_runs_is_counted_and_ended)
+{
+    struct output orphans = count_orphans();
+    pid_t ended = start_foreign(), running = start_foreign();
+    struct zygote *z = start_zygote(&plan, 1);
+
+    prepare(z, 1, 0, "exit");
+    start_rank(z, 1, 1, NULL);
+    expect(z, ZYGOTE_EXITED, 1);
+    prepare(z, 2, 0, "sleep 1000");
+    start_rank(z, 2, 2, NULL);
+    adopt(z, 3, ended);
+    adopt(z, 4, running);
+    make_zombie(ended);
+    zygote_destroy(z);
+    ck_assert_int_eq(end_of(running), SIGKILL);
+    ck_assert_int_eq(end_of(ended), SIGTERM);
+    check_childless();
+    check_told(&orphans, 2);
+}
+END_TEST
+
+START_TEST(nothing_is_said_when_nothing_runs)
+{
+    struct output orphans = count_orphans();
+    pid_t zombie = start_foreign(), gone = start_foreign();
+    struct zygote *z = start_zygote(&plan, 1);
+
+    adopt(z, 1, zombie);
+    adopt(z, 2, gone);
+    make_zombie(zombie);
+    ck_assert_int_eq(kill(gone, SIGTERM), 0);
+    ck_assert_int_eq(end_of(gone), SIGTERM);
+    check_script(z, 0, "echo alive", "alive\n");
+    zygote_destroy(z);
+    ck_assert_int_eq(end_of(zombie), SIGTERM);
+    check_childless();
+    check_told(&orphans, 0);
+}
+END_TEST
+
+/* ---- an owner that goes, or is silent ---- */
+
+enum owner { SAYS_NOTHING, SAYS_IT_ONCE, GOES_ON_SAYING_IT };
+
+static _Noreturn void own(enum owner kind, pid_t foreign, int ready)
+{
+    struct zygote *z = start_zygote(&plan, 1);
+
+    prepare(z, 1, 0, "sleep 1000");
+    start_rank(z, 1, 1, NULL);
+    adopt(z, 2, foreign);
+    if (kind != SAYS_NOTHING)
+        zygote_alive(z, NULL);
+    if (write(ready, "", 1) != 1)
+        _exit(1);
+    if (kind == SAYS_IT_ONCE)
+        raise(SIGSTOP);
+    for (;;) {
+        poll(NULL, 0, 500);
+        if (kind == GOES_ON_SAYING_IT)
+            zygote_alive(z, NULL);
+    }
+}
+
+/* A process that has a zygote; it runs when this returns. */
+static pid_t start_owner(enum owner kind, pid_t foreign)
+{
+    struct output ready = make_output();
+    pid_t pid = fork();
+    char byte;
+
+    if (pid == 0)
+        own(kind, foreign, ready.write_end);
+    ck_assert_int_gt(pid, 0);
+    ck_assert_int_eq(read(ready.read_end, &byte, 1), 1);
+    close(ready.read_end);
+    close(ready.write_end);
+    return pid;
+}
+
+/* How a zygote ended whose owner has gone; there are no other children. */
+static int zygotes_end(void)
+{
+    int status;
+
+    ck_assert_int_gt(waitpid(-1, &status, 0), 0);
+    return status;
+}
+
+START_TEST(adopted_end_with_the_zygotes_owner)
+{
+    struct output orphans = count_orphans();
+    pid_t foreign = start_foreign(), owner = start_owner(SAYS_NOTHING, foreign);
+
+    ck_assert(is_running(foreign));
+    ck_assert_int_eq(kill(owner, SIGKILL), 0);
+    ck_assert_int_eq(end_of(owner), SIGKILL);
+    ck_assert_int_eq(end_of(foreign), SIGKILL);
+    ck_assert_int_eq(zygotes_end(), 0);
+    check_childless();
+    check_told(&orphans, 2);
+}
+END_TEST
+
+/* Three owners at once, since this takes longer than ZYGOTE_SILENCE. */
+START_TEST(a_silent_owner_is_taken_for_gone)
+{
+    struct output orphans;
+    struct timespec begin, end;
+    pid_t foreigns[3], owners[3];
+
+    for (int i = 0; i < 3; i++)
+        foreigns[i] = start_foreign();
+    owners[SAYS_NOTHING] = start_owner(SAYS_NOTHING, foreigns[SAYS_NOTHING]);
+    owners[GOES_ON_SAYING_IT] =
+        start_owner(GOES_ON_SAYING_IT, foreigns[GOES_ON_SAYING_IT]);
+    orphans = count_orphans();
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    owners[SAYS_IT_ONCE] = start_owner(SAYS_IT_ONCE, foreigns[SAYS_IT_ONCE]);
+    ck_assert_int_eq(end_of(owners[SAYS_IT_ONCE]), SIGKILL);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    ck_assert_int_ge(end.tv_sec - begin.tv_sec, ZYGOTE_SILENCE);
+    ck_assert_int_eq(end_of(foreigns[SAYS_IT_ONCE]), SIGKILL);
+    check_told(&orphans, 2);
+    for (int i = SAYS_NOTHING; i <= GOES_ON_SAYING_IT; i += 2) {
+        ck_assert(is_running(owners[i]) && is_running(foreigns[i]));
+        ck_assert_int_eq(kill(owners[i], SIGKILL), 0);
+        ck_assert_int_eq(end_of(owners[i]), SIGKILL);
+        ck_assert_int_eq(end_of(foreigns[i]), SIGKILL);
+    }
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(zygotes_end(), 0);
+    check_childless();
+}
+END_TEST
+
 static TCase *make_case(void)
 {
     TCase *tc = tcase_create("zygote");
@@ -485,6 +788,14 @@ static TCase *make_case(void)
     tcase_add_test(tc, nothing_outlives_the_caller);
     tcase_add_test(tc, ignored_SIGCHLD_does_not_matter);
     tcase_add_test(tc, closed_standard_descriptors);
+    tcase_add_test(tc, without_container_facts_are_lent);
+    tcase_add_test(tc, what_was_not_prepared_is_not_lent);
+    tcase_add_test(tc, adopted_are_signalled);
+    tcase_add_test(tc, ends_of_adopted_are_not_told);
+    tcase_add_test(tc, what_still_runs_is_counted_and_ended);
+    tcase_add_test(tc, nothing_is_said_when_nothing_runs);
+    tcase_add_test(tc, adopted_end_with_the_zygotes_owner);
+    tcase_add_test(tc, a_silent_owner_is_taken_for_gone);
     return tc;
 }
 

@@ -8,6 +8,7 @@
 #ifndef CT_TEST_ZYGOTE_H
 #define CT_TEST_ZYGOTE_H
 
+#include "container/kernel.h"
 #include "container/zygote.h"
 #include "tests/unit/userns.h"
 
@@ -158,11 +159,16 @@ static inline void inspect(const char *path, const char *library_path,
     pack_u32(details, faccessat(rootfd, "marker", F_OK, 0) == 0);
 }
 
+/* As zygote_config has it; NULL. */
+static void (*orphaned)(unsigned ranks);
+
 static inline struct zygote *try_zygote(const struct plan *plans, size_t count,
                                         struct ct_error *reterr)
 {
-    struct zygote_config config = {
-        .plans = plans, .plan_count = count, .inspect = inspect};
+    struct zygote_config config = {.plans = plans,
+                                   .plan_count = count,
+                                   .inspect = inspect,
+                                   .orphaned = orphaned};
 
     sigemptyset(&config.common.mask);
     config.common.pipe.sa_handler = SIG_DFL;
@@ -316,6 +322,69 @@ static inline void check_script(struct zygote *z, unsigned plan,
 
     run_script(z, plan, script, 0, text, sizeof text);
     ck_assert_str_eq(text, expected);
+}
+
+/* ---- what is lent, and processes that the zygote has not started ---- */
+
+struct lent {
+    char *bytes; /* all others are views of it */
+    size_t len;
+    const char *path, *workdir, *home;
+    bool workdir_required;
+    const char **scratch, **env;
+    int fds[ZYGOTE_LENT_FDS];
+};
+
+static inline struct lent lend(struct zygote *z, unsigned app)
+{
+    struct lent ret;
+    struct zygote_event event;
+    struct unpack u = {0};
+
+    ck_assert_int_eq(zygote_lend(z, app, NULL), 0);
+    event = expect(z, ZYGOTE_LENT, app);
+    u.len = ret.len = event.details.len - event.details.at;
+    u.bytes = ret.bytes = malloc(u.len);
+    ck_assert_ptr_nonnull(ret.bytes);
+    memcpy(ret.bytes, event.details.bytes + event.details.at, ret.len);
+    ret.path = unpack_str(&u);
+    ret.workdir = unpack_str(&u);
+    ret.workdir_required = unpack_u32(&u) != 0;
+    ret.home = unpack_str(&u);
+    ret.scratch = unpack_list(&u);
+    ret.env = unpack_list(&u);
+    ck_assert(!u.failed);
+    ck_assert_uint_eq(u.at, u.len);
+    memcpy(ret.fds, event.fds, sizeof ret.fds);
+    return ret;
+}
+
+static inline void give_back(struct lent *lent)
+{
+    free(lent->bytes);
+    free(lent->scratch);
+    free(lent->env);
+    for (int i = 0; i < ZYGOTE_LENT_FDS; i++)
+        if (lent->fds[i] >= 0)
+            ck_assert_int_eq(close(lent->fds[i]), 0);
+}
+
+static inline void adopt(struct zygote *z, unsigned id, pid_t pid)
+{
+    int pidfd = kernel_pidfd_open(pid);
+
+    ck_assert_int_ge(pidfd, 0);
+    ck_assert_int_eq(zygote_adopt(z, id, pid, pidfd, NULL), 0);
+    close(pidfd);
+}
+
+/* A child of ours: how it ended. */
+static inline int end_of(pid_t pid)
+{
+    int status;
+
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return status;
 }
 
 #endif
