@@ -16,7 +16,8 @@ packages=(build-essential autoconf automake libtool pkg-config clang
     libfuse3-dev libhwloc-dev libpmix-dev libsquashfuse-dev uthash-dev
     zlib1g-dev libzstd-dev liblzma-dev liblz4-dev liblzo2-dev
     mpich libmpich-dev squashfs-tools debootstrap e2fsprogs bsdutils
-    util-linux man-db shellcheck git)
+    util-linux man-db shellcheck git openmpi-bin slurmctld slurmd slurm-client
+    munge iproute2)
 
 # What is told by sanitizers is told by these as well, in less time.
 sanitized_tests=(0150-open-mpi 0160-pmix 0200-exit-codes 0220-stdio
@@ -120,7 +121,7 @@ stage_shellcheck()
     grep -rlE --exclude-dir=build-aux --exclude-dir=.git \
         --exclude-dir=autom4te.cache --exclude=configure \
         -e '^#!/bin/(ba)?sh' . > "$work/scripts"
-    find tests/e2e -name '*.sh' >> "$work/scripts"
+    find tests/beds tests/e2e -name '*.sh' >> "$work/scripts"
     sort -u "$work/scripts" | xargs shellcheck -x
 }
 

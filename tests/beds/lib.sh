@@ -56,7 +56,7 @@ on() # NODE COMMAND...: as root, there
     "$beds/slurm" on "$bed" "$@"
 }
 
-# What is on the nodes: processes, mounts, shared memory.
+# What is on the nodes: processes, mounts, shared memory, ctrun's sockets.
 bed_state()
 {
     local i
@@ -69,6 +69,7 @@ bed_state()
             done
             sed "s/^/mount /" /proc/self/mounts
             find /dev/shm -mindepth 1
+            awk "/ctrun/ { print \"socket\", \$NF }" /proc/net/unix
             ' 2> /dev/null | sort | sed "s/^/node$i: /"
     done
 }
@@ -76,6 +77,27 @@ bed_state()
 bed_unchanged()
 {
     [ "$(bed_state)" = "$bed_before" ]
+}
+
+# lib.sh looks for what a run leaves on the nodes as well, once all has had time
+# to end: nothing there is below srun.
+snapshot()
+{
+    snapshot_here
+    bed_state
+}
+
+nothing_left()
+{
+    [ -z "$(leftovers)" ]
+}
+
+finish()
+{
+    wait "$started"
+    rc=$?
+    started=
+    await nothing_left
 }
 
 # Slurm may end what a job has on other nodes a little later than srun.

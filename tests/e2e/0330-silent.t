@@ -40,23 +40,35 @@ like "$(cat "$err")" 'rank 1' "one of two is silent: rank 1"
 exits 125 "two worlds of one" ctrun -n 2 --pmi "$sif" \
     env -u PMI_FD -u PMI_RANK -u PMI_SIZE /opt/ctrun/hello
 
-# --- started as one of several by somebody else
+# --- started as one of several by somebody else, with PMI: 0400-join.t
 if command -v mpiexec.hydra > /dev/null; then
-    exits 125 "two under Hydra" mpiexec.hydra -n 2 "$CTRUN" "$sif" \
+    hello 2 "two under Hydra" mpiexec.hydra -n 2 "$CTRUN" "$sif" \
         /opt/ctrun/hello
-    like "$(cat "$err")" 'one of 2 tasks.*worlds of one rank.* -n 2' \
-        "two under Hydra: told"
-    is "$(cat "$out")" "" "two under Hydra: nothing has run"
     exits 0 "two without MPI under Hydra" mpiexec.hydra -n 2 "$CTRUN" "$sif" \
-        echo alone
+        echo together
+    is "$(cat "$out")" $'together\ntogether' \
+        "two without MPI under Hydra: both have run"
+    is "$(cat "$err")" "" "two without MPI under Hydra: no word of ctrun's"
     exits 0 "two worlds under Hydra, as asked for" mpiexec.hydra -n 2 \
         "$CTRUN" --pmi=none "$sif" /opt/ctrun/hello &&
         is "$(cat "$out")" $'hello 0 1\nhello 0 1' \
             "two worlds under Hydra, as asked for: worlds"
+    exits 125 "two that are not to join" mpiexec.hydra -n 2 "$CTRUN" \
+        --host local "$sif" /opt/ctrun/hello
+    like "$(cat "$err")" 'one of 2 tasks.*2 worlds of one rank.* -n 2' \
+        "two that are not to join: told"
+    is "$(cat "$out")" "" "two that are not to join: nothing has run"
 else
     skip "two under Hydra" "no mpiexec.hydra"
 fi
-environment=(OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=3)
+hello 2 "ctrun under ctrun" ctrun -n 2 --no-container "$CTRUN" "$sif" \
+    /opt/ctrun/hello
+exits 0 "a job of its own under ctrun" ctrun -n 2 --no-container --pmi=none \
+    "$CTRUN" -n 2 "$sif" /opt/ctrun/hello &&
+    is "$(sort "$out")" $'hello 0 2\nhello 0 2\nhello 1 2\nhello 1 2' \
+        "a job of its own under ctrun: two worlds"
+# --- without PMI: the first one says it for all
+environment=(OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=3)
 exits 125 "three under mpirun" ctrun --pmi "$sif" sh -c /opt/ctrun/hello
 like "$(cat "$err")" 'Open MPI has started this as one of 3 tasks' \
     "three under mpirun: told"

@@ -303,8 +303,13 @@ need_tool() # PROGRAM PACKAGE
 
 # --- runs
 
-# What a run must leave as it was.
+# What a run must leave as it was; tests/beds/lib.sh adds the nodes.
 snapshot()
+{
+    snapshot_here
+}
+
+snapshot_here()
 {
     local dir mine=()
     # what others do in the real /tmp is not seen either

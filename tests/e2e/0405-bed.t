@@ -1,7 +1,7 @@
 #!/bin/bash
-# The bed itself, without ctrun: tests/e2e/run tests/beds/bed.t
+# The bed of the tests with Slurm and with several nodes, without ctrun.
 # shellcheck source=tests/beds/lib.sh
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../beds/lib.sh"
 
 bed_up 4
 like "$(bed_remains)" '/proc/' "what remains is seen"
