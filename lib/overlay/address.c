@@ -28,6 +28,14 @@ static const void *bytes_of(const union address *address)
                : (const void *)&address->v4.sin_addr;
 }
 
+bool address_same_host(const union address *a, const union address *b)
+{
+    size_t size = a->any.sa_family == AF_INET6 ? 16 : 4;
+
+    return a->any.sa_family == b->any.sa_family &&
+           memcmp(bytes_of(a), bytes_of(b), size) == 0;
+}
+
 void address_text(const union address *address, char ret[ADDRESS_TEXT_SIZE])
 {
     char ip[INET6_ADDRSTRLEN] = "?";
@@ -105,22 +113,26 @@ static void list(const struct ifaddrs *items, const char *interface,
 int address_listen(const char *interface, int ret_fds[2], struct addresses *ret,
                    struct ct_error *reterr)
 {
+    struct addresses addresses = {0};
     in_port_t ports[2] = {0};
     struct ifaddrs *items;
+    int fds[2];
 
-    ret->count = 0;
     if (getifaddrs(&items) < 0)
         return ct_fail_errno(reterr, "cannot list the node's interfaces");
-    ret_fds[0] = listen_on(AF_INET, &ports[0]);
-    ret_fds[1] = listen_on(AF_INET6, &ports[1]);
-    list(items, interface, false, ret_fds, ports, ret);
-    if (ret->count == 0 && interface == NULL)
-        list(items, NULL, true, ret_fds, ports, ret);
+    fds[0] = listen_on(AF_INET, &ports[0]);
+    fds[1] = listen_on(AF_INET6, &ports[1]);
+    list(items, interface, false, fds, ports, &addresses);
+    if (addresses.count == 0 && interface == NULL)
+        list(items, NULL, true, fds, ports, &addresses);
     freeifaddrs(items);
-    if (ret->count > 0)
+    if (addresses.count > 0) {
+        memcpy(ret_fds, fds, sizeof fds);
+        *ret = addresses;
         return 0;
-    ct_close(&ret_fds[0]);
-    ct_close(&ret_fds[1]);
+    }
+    ct_close(&fds[0]);
+    ct_close(&fds[1]);
     return ct_fail(reterr, ENETDOWN,
                    "no address by which other nodes could reach %s",
                    interface != NULL ? interface : "this one");
@@ -147,7 +159,8 @@ static int unpack_one(struct unpack *u, union address *ret)
     uint32_t port = unpack_u32(u);
     const void *bytes = unpack_bytes(u, version == 6 ? 16 : 4);
 
-    if (bytes == NULL || (version != 4 && version != 6))
+    if (bytes == NULL || (version != 4 && version != 6) || port == 0 ||
+        port > UINT16_MAX)
         return -1;
     *ret = (union address){
         .any = {.sa_family = version == 6 ? AF_INET6 : AF_INET}};
@@ -158,13 +171,13 @@ static int unpack_one(struct unpack *u, union address *ret)
 
 int address_unpack(struct unpack *u, struct addresses *ret)
 {
-    uint32_t count = unpack_u32(u);
+    struct addresses addresses = {.count = unpack_u32(u)};
 
-    ret->count = 0;
-    if (u->failed || count > ADDRESSES_MAX)
+    if (u->failed || addresses.count > ADDRESSES_MAX)
         return -1;
-    while (ret->count < count)
-        if (unpack_one(u, &ret->items[ret->count++]) < 0)
+    for (unsigned i = 0; i < addresses.count; i++)
+        if (unpack_one(u, &addresses.items[i]) < 0)
             return -1;
+    *ret = addresses;
     return 0;
 }

@@ -28,13 +28,15 @@ struct addresses {
 /*
  * Listen, on a port of the kernel's choice, for IPv4 and, where there is, for
  * IPv6: ret_fds[2], -1 for what there is not. *ret: every usable address of the
- * node; interface not NULL: of that one (its name, or "10.0.0.0/8"-like words
- * are not understood). Loopback only where there is nothing else.
+ * node; interface not NULL: of the one of that name. Loopback only where there
+ * is nothing else.
  */
 int address_listen(const char *interface, int ret_fds[2], struct addresses *ret,
                    struct ct_error *reterr);
 
 socklen_t address_size(const union address *address);
+/* The ports may differ. */
+bool address_same_host(const union address *a, const union address *b);
 
 void address_pack(struct pack *p, const struct addresses *addresses);
 /* Bounded; -1 for what makes no sense. */

@@ -3,8 +3,11 @@
  * tree of these nodes to the first of them, and down again.
  *
  * A collective is told from others by its name, its nodes and its number: the
- * n-th of that name among these nodes. So any number of them can be under way,
- * and a node that is early does no harm.
+ * n-th of that name among these nodes. So many of them can be under way (4096
+ * of a process), and a node that is early does no harm.
+ *
+ * Every node has all of it in memory, and one message carries it: together the
+ * parts must fit in FRAME_BODY_MAX.
  */
 #ifndef CT_OVERLAY_COLLECTIVE_H
 #define CT_OVERLAY_COLLECTIVE_H
@@ -35,14 +38,19 @@ void collectives_free(struct collectives *all);
 
 /*
  * Take part: nodes[0..count-1], ascending, have us among them. done(ctx) comes
- * from here or from collectives_receive(), once.
+ * from here or from collectives_receive(), once; it may begin another one.
+ * After an error it does not come. EINVAL: not such nodes; EMSGSIZE; EAGAIN:
+ * too many are under way.
  */
 int collectives_begin(struct collectives *all, const char *name,
                       const unsigned *nodes, unsigned count, const void *bytes,
                       size_t len, collective_done *done, void *ctx,
                       struct ct_error *reterr);
 
-/* What another node's `send` has sent to us. -1: it makes no sense. */
+/*
+ * What another node's `send` has sent to us, in any order. EPROTO, EINVAL: it
+ * makes no sense, and has changed nothing.
+ */
 int collectives_receive(struct collectives *all, unsigned from,
                         const void *bytes, size_t len, struct ct_error *reterr);
 

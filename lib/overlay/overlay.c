@@ -12,9 +12,9 @@
  * input unread would be a reset, which takes what was sent last with it.
  *
  * A ping goes over every link each second. A node that was not heard for
- * SILENCE seconds is lost, be it stopped, cut off or dead. Each node watches its
- * parent and its children in the tree. When the parent has left, its children
- * watch the next one up the tree that has not.
+ * SILENCE seconds is lost, be it stopped, cut off or dead. Each node watches
+ * its parent and its children in the tree. When the parent has left, its
+ * children watch the next one up the tree that has not.
  */
 #include "overlay/overlay.h"
 
@@ -61,6 +61,7 @@ struct peer {
     bool wanted;  /* when it cannot be reached, it is lost */
     bool met;     /* there was a link once */
     bool absent;  /* it was not wanted, and could not be reached */
+    bool bye;     /* said on some link */
     bool left, lost;
 };
 
@@ -113,10 +114,18 @@ static void free_link(struct link *link)
     free(link);
 }
 
-/* The first greeted one, other than those on which bye was said. */
-static struct link *find_usable(struct link *link)
+/* The first that may be used. */
+static struct link *find_greeted(struct link *link)
 {
-    while (link != NULL && (!link->greeted || link->left))
+    while (link != NULL && !link->greeted)
+        link = link->next;
+    return link;
+}
+
+/* The first on which the other node, if it has not, may yet say something. */
+static struct link *find_open(struct link *link)
+{
+    while (link != NULL && (link->left || (link->dialled && !link->greeted)))
         link = link->next;
     return link;
 }
@@ -135,6 +144,7 @@ __attribute__((format(printf, 3, 4))) static void lose(struct overlay *overlay,
         free_link(peer->links);
     peer->link = NULL;
     peer->dialled = false;
+    evbuffer_drain(peer->pending, evbuffer_get_length(peer->pending));
     if (peer->lost || peer->left)
         return;
     peer->lost = true;
@@ -178,25 +188,42 @@ static void fail_to_reach(struct overlay *overlay, unsigned node,
     lose(overlay, node, "cannot be reached at %s: %s", at, why);
 }
 
-static void end_link(struct link *link, const char *why)
+/* It has left when it has said so on all links: till then it may say more. */
+static void check_left(struct overlay *overlay, struct peer *peer)
+{
+    if (peer->left || !peer->bye || find_open(peer->links) != NULL)
+        return;
+    peer->left = true;
+    watch_up(overlay);
+}
+
+/* After our bye the other side closes one link after the other. */
+static void end_link_of(struct link *link, unsigned node, const char *why)
 {
     struct overlay *overlay = link->overlay;
-    int node = link->node;
-    bool missed = link->greeted && !link->left;
-    struct peer *peer;
+    struct peer *peer = &overlay->peers[node];
+    bool missed = link->greeted && !link->left && !overlay->closing;
+    bool used = peer->link == link;
 
     free_link(link);
-    if (node == NOBODY) {
-        overlay->strangers++;
+    if (used)
+        peer->link = find_greeted(peer->links);
+    if (missed)
+        lose(overlay, node, "its connection has ended: %s", why);
+    else if (peer->dialled && peer->links == NULL)
+        fail_to_reach(overlay, node, why);
+    else
+        check_left(overlay, peer);
+}
+
+static void end_link(struct link *link, const char *why)
+{
+    if (link->node != NOBODY) {
+        end_link_of(link, (unsigned)link->node, why);
         return;
     }
-    peer = &overlay->peers[node];
-    if (peer->link == link)
-        peer->link = find_usable(peer->links);
-    if (missed)
-        lose(overlay, (unsigned)node, "its connection has ended: %s", why);
-    else if (peer->dialled && peer->links == NULL)
-        fail_to_reach(overlay, (unsigned)node, why);
+    link->overlay->strangers++;
+    free_link(link);
 }
 
 /* Nothing is told from within overlay_send(), nor while we are created. */
@@ -226,7 +253,7 @@ static void on_errors(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- frames ---- */
 
-/* All of it or, without memory, -1 and nothing. */
+/* -1 without memory: what is put there is broken. */
 static int put_frame(const struct overlay *overlay, struct evbuffer *out,
                      unsigned kind, const void *bytes, size_t len)
 {
@@ -235,11 +262,10 @@ static int put_frame(const struct overlay *overlay, struct evbuffer *out,
     char buf[FRAME_HEAD_SIZE];
 
     frame_encode(&head, overlay->config.secret, buf);
-    if (evbuffer_expand(out, sizeof buf + len) < 0)
-        return -1;
-    evbuffer_add(out, buf, sizeof buf);
-    evbuffer_add(out, bytes, len);
-    return 0;
+    return evbuffer_add(out, buf, sizeof buf) < 0 ||
+                   evbuffer_add(out, bytes, len) < 0
+               ? -1
+               : 0;
 }
 
 /* A frame of ours; the other side sees it when one is lacking. */
@@ -299,7 +325,7 @@ static int take_hello(struct link *link, const struct frame_head *head,
     if (head->size != sizeof to || link->greeted)
         return -1;
     memcpy(&to, body, sizeof to);
-    if (to != config->self || peer->lost || peer->left)
+    if (to != config->self || peer->lost || peer->bye)
         return -1;
     if (link->dialled) {
         say(link, OVERLAY_USE);
@@ -321,17 +347,13 @@ static int take_use(struct link *link)
     return 0;
 }
 
-/* It has left when it has said so on all links: till then it may say more. */
 static int take_bye(struct link *link)
 {
-    struct overlay *overlay = link->overlay;
-    struct peer *peer = &overlay->peers[link->node];
+    struct peer *peer = &link->overlay->peers[link->node];
 
     link->left = true;
-    if (find_usable(peer->links) != NULL)
-        return 0;
-    peer->left = true;
-    watch_up(overlay);
+    peer->bye = true;
+    check_left(link->overlay, peer);
     return 0;
 }
 
@@ -430,13 +452,28 @@ static struct link *add_link(struct overlay *overlay, int fd, int node)
     link->node = node;
     link->dialled = node != NOBODY;
     link->heard = now();
-    put_link(link, node == NOBODY ? &overlay->unknown
-                                  : &overlay->peers[node].links);
+    put_link(link,
+             node == NOBODY ? &overlay->unknown : &overlay->peers[node].links);
     bufferevent_set_max_single_read(link->bev, READ_MAX);
     bufferevent_set_max_single_write(link->bev, READ_MAX);
     bufferevent_setcb(link->bev, on_read, NULL, on_event, link);
     bufferevent_enable(link->bev, EV_READ | EV_WRITE);
     return link;
+}
+
+/* Without descriptors the listeners would be ready for ever: rest a tick. */
+static void accept_later(struct overlay *overlay)
+{
+    for (int i = 0; i < LISTENERS; i++)
+        if (overlay->accepts[i] != NULL)
+            event_del(overlay->accepts[i]);
+}
+
+static void accept_again(struct overlay *overlay)
+{
+    for (int i = 0; i < LISTENERS; i++)
+        if (overlay->accepts[i] != NULL)
+            event_add(overlay->accepts[i], NULL);
 }
 
 static void on_accept(evutil_socket_t listener, short what, void *ctx)
@@ -446,8 +483,11 @@ static void on_accept(evutil_socket_t listener, short what, void *ctx)
         fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     (void)what;
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE)
+            accept_later(overlay);
         return;
+    }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (add_link(overlay, fd, NOBODY) == NULL)
         close(fd);
@@ -457,8 +497,7 @@ static void on_accept(evutil_socket_t listener, short what, void *ctx)
 
 static bool is_ours(const struct overlay *overlay, const union address *address)
 {
-    const struct addresses *ours =
-        &overlay->config.peers[overlay->config.self];
+    const struct addresses *ours = &overlay->config.peers[overlay->config.self];
 
     for (unsigned i = 0; i < ours->count; i++)
         if (address_same_host(&ours->items[i], address))
@@ -517,7 +556,7 @@ static void dial(struct overlay *overlay, unsigned node)
     struct peer *peer = &overlay->peers[node];
     int error;
 
-    if (peer->link != NULL || peer->dialled || peer->lost || peer->left)
+    if (peer->link != NULL || peer->dialled || peer->lost || peer->bye)
         return;
     peer->dialled = true;
     error = dial_addresses(overlay, node, false, EADDRNOTAVAIL);
@@ -597,20 +636,21 @@ static struct link *find_silent(struct link *link, msec since)
     return link;
 }
 
-static void end_silent(struct overlay *overlay, struct link **list, msec since)
+static void end_silent(struct link **list, msec since)
 {
     struct link *link;
 
-    (void)overlay;
     while ((link = find_silent(*list, since)) != NULL)
         end_link(link, "it does not answer");
 }
 
-static void ping(const struct link *link)
+static void ping(const struct overlay *overlay)
 {
-    for (; link != NULL; link = link->next)
-        if (link->greeted)
-            say(link, OVERLAY_PING);
+    for (unsigned node = 0; node < overlay->config.count; node++)
+        for (const struct link *link = overlay->peers[node].links; link != NULL;
+             link = link->next)
+            if (link->greeted && !link->left)
+                say(link, OVERLAY_PING);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
@@ -623,14 +663,13 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     if (time - overlay->ticked > overlay->silence / 2)
         forgive(overlay, time);
     overlay->ticked = time;
-    end_silent(overlay, &overlay->unknown, time - overlay->silence);
-    for (unsigned node = 0; node < overlay->config.count; node++) {
-        end_silent(overlay, &overlay->peers[node].links,
-                   time - overlay->silence);
-        ping(overlay->peers[node].links);
-    }
-    if (!overlay->watching && !overlay->closing &&
-        time - overlay->created > overlay->silence / 2)
+    accept_again(overlay);
+    end_silent(&overlay->unknown, time - overlay->silence);
+    for (unsigned node = 0; node < overlay->config.count; node++)
+        end_silent(&overlay->peers[node].links, time - overlay->silence);
+    if (!overlay->closing)
+        ping(overlay);
+    if (!overlay->watching && time - overlay->created > overlay->silence / 2)
         watch_down(overlay);
 }
 
@@ -643,7 +682,7 @@ void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
     struct evbuffer *out =
         peer->link != NULL ? output_of(peer->link) : peer->pending;
 
-    if (peer->left || peer->lost || peer->error != 0)
+    if (peer->left || peer->lost || peer->error != 0 || overlay->closing)
         return;
     peer->wanted = true;
     if (len > FRAME_BODY_MAX)
@@ -768,6 +807,7 @@ static void leave(struct overlay *overlay, unsigned seconds)
     msec end = now() + (msec)seconds * 1000;
 
     overlay->closing = true;
+    watch_down(overlay);
     for (unsigned node = 0; node < overlay->config.count; node++)
         for (struct link *link = overlay->peers[node].links; link != NULL;
              link = link->next)
