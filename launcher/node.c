@@ -454,7 +454,18 @@ static void ignore_signals(struct rank_common *ret)
         sigaddset(&set, signals[i]);
     sigaction(SIGPIPE, &ignore, &ret->pipe);
     sigprocmask(SIG_BLOCK, &set, &ret->mask);
-    getrlimit(RLIMIT_NOFILE, &ret->files);
+}
+
+/* Ranks and other nodes take some descriptors each: have all that we may. */
+static void raise_limit(struct rank_common *ret)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &ret->files) < 0)
+        return;
+    limit = ret->files;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int come_up(struct node *node, struct ct_error *reterr)
@@ -467,6 +478,7 @@ static int come_up(struct node *node, struct ct_error *reterr)
     prctl(PR_SET_NAME, "ctrun-agent");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     ignore_signals(&node->common);
+    raise_limit(&node->common);
     node->local_count = count_local(node->config);
     node->guests = calloc(node->local_count, sizeof *node->guests);
     node->crowds = calloc(node->local_count, sizeof *node->crowds);

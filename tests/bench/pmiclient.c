@@ -248,12 +248,16 @@ __attribute__((format(printf, 3, 4))) static void ask_frame(struct wire *wire,
     expect(wire, answer);
 }
 
+/* Slurm wants its job id back. */
 static void init_2(struct wire *wire)
 {
+    const char *jobid = getenv("PMI_JOBID");
+
     ask_line(wire, "response_to_init",
              "cmd=init pmi_version=2 pmi_subversion=0\n");
     ask_frame(wire, "fullinit-response",
-              "cmd=fullinit;pmirank=%u;threaded=FALSE;", wire->rank);
+              "cmd=fullinit;pmijobid=%s;pmirank=%u;threaded=FALSE;",
+              jobid != NULL ? jobid : "0", wire->rank);
     ask_frame(wire, "job-getid-response", "cmd=job-getid;");
     keep_kvs(wire, take(wire, "jobid"));
 }

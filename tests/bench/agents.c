@@ -1,0 +1,189 @@
+/*
+ * agents N [ROUNDS]
+ *
+ * The overlay of N nodes without their ranks: N processes on this machine, each
+ * an agent's share of it, gather ROUNDS times (default 50) 100 bytes of each.
+ * Prints "N MEDIAN" with the median time of a gathering at the first node, in
+ * milliseconds; one follows the other at once.
+ */
+#include "overlay/collective.h"
+#include "overlay/overlay.h"
+
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { KIND = OVERLAY_USER, BYTES = 100, NODES_MAX = 4096 };
+
+/* Seen by all processes. */
+struct shared {
+    pthread_barrier_t barrier;
+    struct addresses peers[NODES_MAX];
+};
+
+struct node {
+    struct shared *shared;
+    struct event_base *base;
+    struct overlay *overlay;
+    struct collectives *collectives;
+    unsigned *nodes;
+    unsigned self, count;
+    bool done;
+};
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static _Noreturn void die(const char *what)
+{
+    fprintf(stderr, "agents: %s\n", what);
+    exit(1);
+}
+
+static void on_receive(void *ctx, unsigned from, unsigned kind,
+                       const void *bytes, size_t len)
+{
+    struct node *node = ctx;
+    struct ct_error err;
+
+    (void)kind;
+    if (collectives_receive(node->collectives, from, bytes, len, &err) < 0)
+        die(err.text);
+}
+
+static void on_lost(void *ctx, unsigned node, const char *why)
+{
+    (void)ctx;
+    (void)node;
+    die(why);
+}
+
+static void on_send(void *ctx, unsigned to, const void *bytes, size_t len)
+{
+    struct node *node = ctx;
+
+    overlay_send(node->overlay, to, KIND, bytes, len);
+}
+
+static void on_done(void *ctx, const struct collective_part *parts,
+                    unsigned count)
+{
+    struct node *node = ctx;
+
+    (void)parts;
+    if (count != node->count)
+        die("parts are missing");
+    node->done = true;
+    event_base_loopbreak(node->base);
+}
+
+static double gather(struct node *node)
+{
+    char bytes[BYTES] = {0};
+    struct ct_error err;
+    double begin = now();
+
+    node->done = false;
+    if (collectives_begin(node->collectives, "bench", node->nodes, node->count,
+                          bytes, sizeof bytes, on_done, node, &err) < 0)
+        die(err.text);
+    while (!node->done)
+        event_base_dispatch(node->base);
+    return now() - begin;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void open_node(struct node *node, int listeners[2])
+{
+    struct overlay_config config = {
+        .base = event_base_new(),
+        .self = node->self,
+        .count = node->count,
+        .peers = node->shared->peers,
+        .listeners = {listeners[0], listeners[1]},
+        .receive = on_receive,
+        .lost = on_lost,
+        .ctx = node,
+    };
+    struct ct_error err;
+
+    node->base = config.base;
+    node->collectives = collectives_create(node->self, on_send, node);
+    node->nodes = calloc(node->count, sizeof *node->nodes);
+    if (node->base == NULL || node->collectives == NULL || node->nodes == NULL)
+        die("out of memory");
+    for (unsigned i = 0; i < node->count; i++)
+        node->nodes[i] = i;
+    node->overlay = overlay_create(&config, &err);
+    if (node->overlay == NULL)
+        die(err.text);
+}
+
+static _Noreturn void be_node(struct shared *shared, unsigned self,
+                              unsigned count, unsigned rounds)
+{
+    struct node node = {.shared = shared, .self = self, .count = count};
+    double *times = calloc(rounds, sizeof *times);
+    int listeners[2];
+    struct ct_error err;
+
+    if (times == NULL ||
+        address_listen("lo", listeners, &shared->peers[self], &err) < 0)
+        die("cannot listen");
+    pthread_barrier_wait(&shared->barrier);
+    open_node(&node, listeners);
+    gather(&node); /* connects all */
+    for (unsigned i = 0; i < rounds; i++)
+        times[i] = gather(&node);
+    qsort(times, rounds, sizeof *times, by_time);
+    if (self == 0)
+        printf("%u %.3f\n", count, times[rounds / 2]);
+    fflush(stdout);
+    overlay_close(node.overlay, 5);
+    _exit(0);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned count = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
+    unsigned rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 50;
+    struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_barrierattr_t attr;
+    int status, failed = 0;
+
+    if (count < 1 || count > NODES_MAX || rounds < 1 || shared == MAP_FAILED)
+        die("usage: agents N [ROUNDS]");
+    pthread_barrierattr_init(&attr);
+    pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_barrier_init(&shared->barrier, &attr, count);
+    for (unsigned i = 0; i < count; i++)
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            be_node(shared, i, count, rounds);
+        }
+    while (wait(&status) > 0)
+        if (status != 0 && failed++ == 0)
+            kill(0, SIGTERM); /* the others wait for it */
+    return failed;
+}
