@@ -9,6 +9,7 @@
 #include "container/environ.h"
 #include "container/rank.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { EXIT_BROKEN = 125, EXIT_NOT_RUNNABLE = 126, EXIT_NOT_FOUND = 127 };
@@ -124,6 +125,23 @@ static int obey(int fd, char *packet, size_t len, const int *fds,
     return -1;
 }
 
+/*
+ * An agent that ends with something of ours unread resets the connection, and
+ * Linux tells of that once, before what the agent has said.
+ */
+static ssize_t listen_to(int fd, char *packet, int *fds)
+{
+    bool reset = false;
+    ssize_t len;
+
+    for (;;) {
+        len = packet_receive(fd, packet, PACKET_MAX, fds, 0);
+        if (len >= 0 || (errno != EINTR && (errno != ECONNRESET || reset)))
+            return len;
+        reset = reset || errno == ECONNRESET;
+    }
+}
+
 int member_become(int fd, char *const *argv, struct member_end *ret,
                   struct ct_error *reterr)
 {
@@ -134,9 +152,7 @@ int member_become(int fd, char *const *argv, struct member_end *ret,
     *ret = (struct member_end){.exit_code = EXIT_BROKEN};
     if (packet == NULL)
         return ct_fail_nomem(reterr);
-    do {
-        len = packet_receive(fd, packet, PACKET_MAX, fds, 0);
-    } while (len < 0 && errno == EINTR);
+    len = listen_to(fd, packet, fds);
     if (len <= 0)
         return ct_fail(reterr, EPIPE, "the node's agent has gone");
     return obey(fd, packet, (size_t)len, fds, argv, ret, reterr);

@@ -159,8 +159,10 @@ first_cpu()
 # What ctrun has said, once for all ranks.
 told() # REGEX NAME
 {
-    local said
+    local said count
     said=$(grep '^ctrun: ' "$err")
-    is "$(grep -c . <<< "$said")" 1 "$2: told once" || show
+    count=$(grep -c . <<< "$said")
+    is "$count" 1 "$2: told once"
+    [ "$count" = 1 ] || show
     like "$said" "$1" "$2: told what"
 }
