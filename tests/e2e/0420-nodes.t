@@ -78,6 +78,14 @@ done
 print_table "by rsh"
 who=user
 
+# --- children run on one node, and ranks of both reach them
+by_srun pmi2 2
+programs=(spawn)
+! have forky "children of MPICH" || row "pmi2, 2 nodes, " forky mpich
+row "pmi2, 2 nodes, " bookworm ompi
+row "pmi2, 2 nodes, " trixie ompi
+print_table "children"
+
 # --- ranks in any order, and any number of them
 for pmi in pmi2 pmix; do
     srun=(srun -Q "--mpi=$pmi")
