@@ -1,6 +1,5 @@
 #include "launcher/engine.h"
 
-#include "base/ranklist.h"
 #include "base/scope.h"
 #include "base/span.h"
 #include "container/rank.h"
@@ -11,7 +10,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
 /* ---- the engines ---- */
 
@@ -20,8 +18,9 @@ struct engine {
     const char *programs[4];
     const char *label; /* how it is told to begin lines with the rank */
     const char *hosts, *hostfile;
-    int (*add)(const struct options *options, const struct engine_facts *facts,
-               const char *program, struct strv *ret, struct ct_error *reterr);
+    /* Ranks for each node: an option, and what is around the number. NULL: it
+       is srun, which counts nodes itself and needs an allocation. */
+    const char *each, *before, *after;
 };
 
 static int add_number(struct strv *ret, const char *option, unsigned number)
@@ -59,62 +58,36 @@ static int add_srun(const struct options *options,
     return add_mpi(facts, program, ret, reterr);
 }
 
-static int no_nodes(const struct options *options, const char *engine,
-                    struct ct_error *reterr)
-{
-    if (options->nodes == 0)
-        return 0;
-    return ct_fail(reterr, EINVAL,
-                   "--nodes is srun's; %s takes its nodes from --hosts",
-                   engine);
-}
-
-static int add_mpirun(const struct options *options,
-                      const struct engine_facts *facts, const char *program,
-                      struct strv *ret, struct ct_error *reterr)
+static int add_ranks(const struct engine *engine, const struct options *options,
+                     struct strv *ret, struct ct_error *reterr)
 {
     unsigned each = options->ranks_per_node;
 
-    (void)facts;
-    (void)program;
-    if (no_nodes(options, "mpirun", reterr) < 0)
-        return -1;
-    if (strv_add(ret, "-n") < 0 ||
-        strv_addf(ret, "%u", options->apps[0].ranks) < 0 ||
-        (each > 0 && (strv_add(ret, "--map-by") < 0 ||
-                      strv_addf(ret, "ppr:%u:node", each) < 0)))
-        return ct_fail_nomem(reterr);
-    return 0;
-}
-
-static int add_mpiexec(const struct options *options,
-                       const struct engine_facts *facts, const char *program,
-                       struct strv *ret, struct ct_error *reterr)
-{
-    unsigned each = options->ranks_per_node;
-
-    (void)facts;
-    (void)program;
-    if (no_nodes(options, "mpiexec", reterr) < 0)
-        return -1;
+    if (options->nodes > 0)
+        return ct_fail(reterr, EINVAL,
+                       "--nodes is srun's; %s takes its nodes from --hosts",
+                       engine->name);
     if (strv_add(ret, "-n") < 0 ||
         strv_addf(ret, "%u", options->apps[0].ranks) < 0 ||
         (each > 0 &&
-         (strv_add(ret, "-ppn") < 0 || strv_addf(ret, "%u", each) < 0)))
+         (strv_add(ret, engine->each) < 0 ||
+          strv_addf(ret, "%s%u%s", engine->before, each, engine->after) < 0)))
         return ct_fail_nomem(reterr);
     return 0;
 }
 
 /* In the order in which they are looked for when there are --hosts. */
 static const struct engine engines[] = {
-    {"mpiexec", {"mpiexec.hydra"}, "-l", "-hosts", "-f", add_mpiexec},
+    {"mpiexec", {"mpiexec.hydra"}, "-l", "-hosts", "-f", "-ppn", "", ""},
     {"mpirun",
      {"mpirun.openmpi", "prterun", "mpirun"},
      "--tag-output",
      "--host",
      "--hostfile",
-     add_mpirun},
-    {"srun", {"srun"}, "--label", "--nodelist", NULL, add_srun},
+     "--map-by",
+     "ppr:",
+     ":node"},
+    {"srun", {"srun"}, "--label", "--nodelist", NULL, NULL, NULL, NULL},
 };
 
 enum { ENGINES = sizeof engines / sizeof engines[0] };
@@ -132,26 +105,16 @@ static char *find_program(const struct engine *engine,
     return path;
 }
 
-static const char *get(char *const *env, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (; *env != NULL; env++)
-        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
-            return *env + len + 1;
-    return NULL;
-}
-
 /*
  * An allocation of several nodes. On a single one ctrun starts the ranks
  * itself, which is quicker and can do more with their output.
  */
 static bool is_allocation(char *const *env)
 {
-    const char *nodes = get(env, "SLURM_JOB_NUM_NODES");
+    const char *nodes = env_get(env, "SLURM_JOB_NUM_NODES");
     long count;
 
-    return get(env, "SLURM_JOB_ID") != NULL && nodes != NULL &&
+    return env_get(env, "SLURM_JOB_ID") != NULL && nodes != NULL &&
            ct_span_number(ct_span_str(nodes), 2, INT_MAX, &count) == 0;
 }
 
@@ -175,7 +138,7 @@ static const struct engine *first_there(const struct engine_facts *facts)
          engine++) {
         CT_AUTO_FREE char *path = find_program(engine, facts);
 
-        if (path != NULL && engine->add != add_srun)
+        if (path != NULL && engine->each != NULL)
             return engine;
     }
     return NULL;
@@ -266,7 +229,9 @@ static int build(const struct engine *engine, const struct options *options,
         return -1;
     if (strv_add(ret, path) < 0)
         return ct_fail_nomem(reterr);
-    if (engine->add(options, facts, path, ret, reterr) < 0 ||
+    if ((engine->each != NULL
+             ? add_ranks(engine, options, ret, reterr)
+             : add_srun(options, facts, path, ret, reterr)) < 0 ||
         add_places(engine, options, ret, reterr) < 0)
         return -1;
     return add_self(options, facts, ret) < 0 ? ct_fail_nomem(reterr) : 0;

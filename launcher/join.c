@@ -176,24 +176,12 @@ static int open_listener(struct join *join, struct ct_error *reterr)
     return 0;
 }
 
-static int check_peer(int fd, struct ct_error *reterr)
-{
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-        return ct_fail_errno(reterr, "SO_PEERCRED");
-    if (peer.uid != geteuid())
-        return ct_fail(reterr, EPERM, "the node's agent is user %u's",
-                       (unsigned)peer.uid);
-    return 0;
-}
-
 static int connect_agent(struct join *join, bool *ret_told,
                          struct ct_error *reterr)
 {
     struct sockaddr_un address;
     socklen_t len = make_address(join->card.socket, &address);
+    pid_t pid;
 
     join->agent = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (join->agent < 0 ||
@@ -202,7 +190,9 @@ static int connect_agent(struct join *join, bool *ret_told,
         *ret_told = errno == ECONNREFUSED;
         return ct_fail_errno(reterr, "cannot reach the node's agent");
     }
-    return check_peer(join->agent, reterr);
+    return packet_peer(join->agent, &pid, reterr) < 0
+               ? ct_fail_in(reterr, "the node's agent")
+               : 0;
 }
 
 /* ---- the agent ---- */

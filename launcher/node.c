@@ -19,6 +19,7 @@
 #include "launcher/exit.h"
 #include "launcher/foreign.h"
 #include "launcher/job.h"
+#include "launcher/limit.h"
 #include "launcher/pmi.h"
 #include "launcher/say.h"
 
@@ -68,16 +69,14 @@ struct node {
 static struct guest *add_guest(struct node *node, int fd)
 {
     struct guest *guest = &node->guests[node->guest_count];
-    struct ucred peer;
-    socklen_t len = sizeof peer;
+    pid_t pid;
 
     if (node->guest_count == node->local_count ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
-        peer.uid != geteuid())
+        packet_peer(fd, &pid, NULL) < 0)
         return NULL;
-    *guest = (struct guest){.fd = fd, .pid = peer.pid};
+    *guest = (struct guest){.fd = fd, .pid = pid};
     /* Its number cannot be another's yet: it waits for us. */
-    guest->pidfd = kernel_pidfd_open(peer.pid);
+    guest->pidfd = kernel_pidfd_open(pid);
     if (guest->pidfd < 0)
         return NULL;
     node->guest_count++;
@@ -187,12 +186,10 @@ static int take_hello(struct node *node, struct guest *guest, size_t len,
 /* A member that goes is one that will never come. */
 static int hear(struct node *node, struct guest *guest, struct ct_error *reterr)
 {
-    int fds[PACKET_FDS_MAX];
-    ssize_t len = packet_receive(guest->fd, node->packet, sizeof node->packet,
-                                 fds, MSG_DONTWAIT);
+    /* Descriptors, of which nobody has any to send, would not be taken. */
+    ssize_t len =
+        recv(guest->fd, node->packet, sizeof node->packet, MSG_DONTWAIT);
 
-    for (size_t i = 0; i < PACKET_FDS_MAX; i++)
-        ct_close(&fds[i]);
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (len <= 0 || guest->known)
@@ -456,18 +453,6 @@ static void ignore_signals(struct rank_common *ret)
     sigprocmask(SIG_BLOCK, &set, &ret->mask);
 }
 
-/* Ranks and other nodes take some descriptors each: have all that we may. */
-static void raise_limit(struct rank_common *ret)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &ret->files) < 0)
-        return;
-    limit = ret->files;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int come_up(struct node *node, struct ct_error *reterr)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -478,7 +463,8 @@ static int come_up(struct node *node, struct ct_error *reterr)
     prctl(PR_SET_NAME, "ctrun-agent");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     ignore_signals(&node->common);
-    raise_limit(&node->common);
+    if (limit_raise(&node->common.files, reterr) < 0)
+        return -1;
     node->local_count = count_local(node->config);
     node->guests = calloc(node->local_count, sizeof *node->guests);
     node->crowds = calloc(node->local_count, sizeof *node->crowds);

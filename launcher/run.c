@@ -14,6 +14,7 @@
 #include "agent/agent.h"
 #include "base/scope.h"
 #include "launcher/exit.h"
+#include "launcher/limit.h"
 #include "launcher/pmi.h"
 #include "launcher/say.h"
 #include "launcher/stdio.h"
@@ -308,19 +309,6 @@ static int take_signals(struct run *run, struct rank_common *ret,
     return run->signal_fd >= 0 ? 0 : ct_fail_errno(reterr, "signalfd");
 }
 
-/* Each rank takes some descriptors of ours: have all that we may. */
-static int raise_limit(struct rank_common *ret, struct ct_error *reterr)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &ret->files) < 0)
-        return ct_fail_errno(reterr, "getrlimit");
-    limit = ret->files;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    return 0;
-}
-
 /* ---- the parts ---- */
 
 static unsigned universe(unsigned size)
@@ -402,7 +390,7 @@ static int begin(struct run *run, struct ct_error *reterr)
 
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (take_signals(run, &common, reterr) < 0 ||
-        raise_limit(&common, reterr) < 0)
+        limit_raise(&common.files, reterr) < 0)
         return -1;
     run->base = event_base_new();
     if (run->base == NULL)

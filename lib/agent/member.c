@@ -81,13 +81,10 @@ static void take_failure(struct proc *proc, const char *packet, size_t len)
 static void member_talks(evutil_socket_t fd, short what, void *ctx)
 {
     struct proc *proc = ctx;
-    int fds[PACKET_FDS_MAX];
     char packet[1024];
-    ssize_t len = packet_receive(fd, packet, sizeof packet, fds, MSG_DONTWAIT);
+    ssize_t len = recv(fd, packet, sizeof packet, MSG_DONTWAIT);
 
     (void)what;
-    for (size_t i = 0; i < PACKET_FDS_MAX; i++)
-        ct_close(&fds[i]);
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (len > 0)

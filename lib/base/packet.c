@@ -26,6 +26,20 @@ ssize_t packet_make_room(int fd, struct ct_error *reterr)
     return size < PACKET_MAX ? size : PACKET_MAX;
 }
 
+int packet_peer(int fd, pid_t *ret, struct ct_error *reterr)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return ct_fail_errno(reterr, "SO_PEERCRED");
+    if (peer.uid != geteuid())
+        return ct_fail(reterr, EPERM, "the other end is user %u's",
+                       (unsigned)peer.uid);
+    *ret = peer.pid;
+    return 0;
+}
+
 ssize_t packet_send(int fd, const void *bytes, size_t len, const int *fds,
                     size_t fd_count, int flags)
 {

@@ -22,6 +22,12 @@ enum {
 ssize_t packet_make_room(int fd, struct ct_error *reterr);
 
 /*
+ * The process at the other end of a Unix socket, which must be of our own user:
+ * EPERM.
+ */
+int packet_peer(int fd, pid_t *ret, struct ct_error *reterr);
+
+/*
  * Send one with up to PACKET_FDS_MAX descriptors; flags as for sendmsg(2). -1
  * with errno.
  */

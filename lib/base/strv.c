@@ -110,10 +110,17 @@ int strv_env_setf(struct strv *v, const char *fmt, ...)
 
 const char *strv_env_get(const struct strv *v, const char *name)
 {
-    size_t len = strlen(name);
-    char **slot = find(v, name, len);
+    return v->items != NULL ? env_get(v->items, name) : NULL;
+}
 
-    return slot != NULL ? *slot + len + 1 : NULL;
+const char *env_get(char *const *env, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (; *env != NULL; env++)
+        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+            return *env + len + 1;
+    return NULL;
 }
 
 void strv_env_unset(struct strv *v, const char *name)

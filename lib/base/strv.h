@@ -39,4 +39,7 @@ int strv_env_setf(struct strv *v, const char *fmt, ...)
 const char *strv_env_get(const struct strv *v, const char *name);
 void strv_env_unset(struct strv *v, const char *name);
 
+/* The value of name in a NULL-terminated environment, or NULL. */
+const char *env_get(char *const *env, const char *name);
+
 #endif

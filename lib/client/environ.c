@@ -1,26 +1,16 @@
 #include "client/environ.h"
 
 #include "base/span.h"
+#include "base/strv.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 #include <sys/stat.h>
-
-const char *client_environ_get(char *const *env, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (; *env != NULL; env++)
-        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
-            return *env + len + 1;
-    return NULL;
-}
 
 static int get_number(char *const *env, const char *name, unsigned *ret,
                       struct ct_error *reterr)
 {
-    const char *text = client_environ_get(env, name);
+    const char *text = env_get(env, name);
     long number;
 
     if (text == NULL)
@@ -52,9 +42,8 @@ static int find_server(char *const *env, struct client_environ *found,
 {
     found->fd = -1;
     found->address = NULL;
-    if (client_environ_get(env, "PMI_FD") == NULL &&
-        client_environ_get(env, "PMI_ID") != NULL)
-        found->address = client_environ_get(env, "PMI_PORT");
+    if (env_get(env, "PMI_FD") == NULL && env_get(env, "PMI_ID") != NULL)
+        found->address = env_get(env, "PMI_PORT");
     if (found->address != NULL)
         return 0;
     return find_socket(env, &found->fd, reterr);
@@ -63,9 +52,8 @@ static int find_server(char *const *env, struct client_environ *found,
 static int find_rank(char *const *env, const struct client_environ *found,
                      unsigned *ret, struct ct_error *reterr)
 {
-    bool by_id = found->address != NULL ||
-                 (client_environ_get(env, "PMI_RANK") == NULL &&
-                  client_environ_get(env, "PMI_ID") != NULL);
+    bool by_id = found->address != NULL || (env_get(env, "PMI_RANK") == NULL &&
+                                            env_get(env, "PMI_ID") != NULL);
 
     return get_number(env, by_id ? "PMI_ID" : "PMI_RANK", ret, reterr);
 }
@@ -78,10 +66,10 @@ int client_environ_read(char *const *env, struct client_environ *ret,
     if (find_server(env, &found, reterr) < 0 ||
         find_rank(env, &found, &found.rank, reterr) < 0)
         return -1;
-    if (client_environ_get(env, "PMI_SIZE") != NULL &&
+    if (env_get(env, "PMI_SIZE") != NULL &&
         get_number(env, "PMI_SIZE", &found.size, reterr) < 0)
         return -1;
-    found.jobid = client_environ_get(env, "PMI_JOBID");
+    found.jobid = env_get(env, "PMI_JOBID");
     *ret = found;
     return 0;
 }

@@ -15,9 +15,6 @@ struct client_environ {
     const char *jobid;   /* PMI_JOBID, or NULL */
 };
 
-/* The value of name in env (NULL-terminated), or NULL. */
-const char *client_environ_get(char *const *env, const char *name);
-
 /*
  * 0; or -1 and why not, in few words: ENOENT there is no PMI_FD (nor PMI_PORT
  * with PMI_ID) or no rank, EINVAL a variable has no sense, EBADF PMI_FD is no

@@ -10,7 +10,6 @@
 #include "base/pread.h"
 #include "base/scope.h"
 #include "base/span.h"
-#include "client/environ.h"
 #include "host/adapter.h"
 #include "host/base64.h"
 
@@ -249,7 +248,7 @@ static const struct {
 static bool is_false_map(const struct host_adapter *adapter, char *const *env)
 {
     for (size_t i = 0; i < sizeof false_maps / sizeof false_maps[0]; i++) {
-        const char *value = client_environ_get(env, false_maps[i].name);
+        const char *value = env_get(env, false_maps[i].name);
 
         if (adapter == false_maps[i].adapter && value != NULL &&
             strcmp(value, false_maps[i].value) == 0)

@@ -29,14 +29,14 @@ static int probe(char *const *env, struct ct_error *reterr)
  */
 static bool is_slurm(char *const *env)
 {
-    const char *type = client_environ_get(env, "SLURM_MPI_TYPE");
+    const char *type = env_get(env, "SLURM_MPI_TYPE");
 
-    if (client_environ_get(env, "MPI_LOCALRANKID") != NULL)
+    if (env_get(env, "MPI_LOCALRANKID") != NULL)
         return false;
     if (type != NULL)
         return strcmp(type, "pmi2") == 0;
-    return client_environ_get(env, "PMI_JOBID") != NULL &&
-           client_environ_get(env, "SLURM_STEP_ID") != NULL;
+    return env_get(env, "PMI_JOBID") != NULL &&
+           env_get(env, "SLURM_STEP_ID") != NULL;
 }
 
 static int fits(char *const *env, struct ct_error *reterr)

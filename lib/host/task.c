@@ -1,10 +1,10 @@
 #include "host/task.h"
 
 #include "base/span.h"
+#include "base/strv.h"
 
 #include <limits.h>
 #include <stddef.h>
-#include <string.h>
 
 /* The innermost first: mpirun in a Slurm job has started us by Slurm. */
 static const struct row {
@@ -24,17 +24,14 @@ static const struct row {
 
 static bool find_number(char *const *env, const char *name, unsigned *ret)
 {
-    size_t len = strlen(name);
+    const char *text = env_get(env, name);
     long number;
 
-    for (; *env != NULL; env++)
-        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=' &&
-            ct_span_number(ct_span_str(*env + len + 1), 0, INT_MAX, &number) ==
-                0) {
-            *ret = (unsigned)number;
-            return true;
-        }
-    return false;
+    if (text == NULL ||
+        ct_span_number(ct_span_str(text), 0, INT_MAX, &number) < 0)
+        return false;
+    *ret = (unsigned)number;
+    return true;
 }
 
 bool host_task_find(char *const *env, struct host_task *ret)

@@ -618,18 +618,5 @@ static TCase *make_case(void)
 
 int main(void)
 {
-    Suite *suite = suite_create("lend");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    suite_add_tcase(suite, make_case());
-    if (!try_in_child(can_contain)) {
-        puts("skipped: no user namespaces with mounts here");
-        srunner_free(runner);
-        return 77;
-    }
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_contained("lend", make_case());
 }

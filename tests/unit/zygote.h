@@ -387,4 +387,25 @@ static inline int end_of(pid_t pid)
     return status;
 }
 
+/* ---- all of it ---- */
+
+/* What main() returns: 77 where there can be no containers. */
+static inline int run_contained(const char *name, TCase *tc)
+{
+    Suite *suite = suite_create(name);
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, tc);
+    if (!try_in_child(can_contain)) {
+        puts("skipped: no user namespaces with mounts here");
+        srunner_free(runner);
+        return 77;
+    }
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 #endif
