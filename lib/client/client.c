@@ -1,38 +1,52 @@
 #include "client/client.h"
 
 #include "base/scope.h"
+#include "client/ops.h"
 #include "client/talk.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+static const struct talk_wire *wire_of(const struct pmi_dialect *dialect)
+{
+    return dialect == &pmi_dialect_1 ? &talk_wire_1 : &talk_wire_2;
+}
+
+static const struct client_facts facts_before = {
+    .appnum = -1,
+    .universe_size = -1,
+    .key_max = PMI_KEY_MAX,
+    .value_max = PMI_VALUE_MAX,
+};
 
 struct client *client_open(int fd, const struct pmi_dialect *dialect,
                            const struct client_start *start,
                            struct ct_error *reterr)
 {
     /* not cleared: most of it is buffers */
-    CT_AUTO_FREE struct client *client = malloc(sizeof *client);
+    CT_AUTO_FREE struct talk *talk = malloc(sizeof *talk);
 
-    if (client == NULL) {
+    if (talk == NULL) {
         ct_fail_nomem(reterr);
         return NULL;
     }
-    client->fd = fd;
-    client->wire = dialect == &pmi_dialect_1 ? &client_wire_1 : &client_wire_2;
-    client->dialect = &pmi_dialect_1;
-    client->broken = false;
-    client->held = client->used = 0;
-    client->facts = (struct client_facts){
-        .rank = start->rank,
-        .size = start->size,
-        .appnum = -1,
-        .universe_size = -1,
-        .key_max = PMI_KEY_MAX,
-        .value_max = PMI_VALUE_MAX,
-    };
-    if (client->wire->begin(client, start, reterr) < 0)
+    talk->fd = fd;
+    talk->wire = wire_of(dialect);
+    talk->dialect = &pmi_dialect_1;
+    talk->is_slurm = start->jobid != NULL;
+    talk->broken = talk->groups = false;
+    talk->subversion = start->want_groups ? 2 : 1;
+    talk->held = talk->used = 0;
+    snprintf(talk->jobid, sizeof talk->jobid, "%s",
+             start->jobid != NULL ? start->jobid : "");
+    talk->client.ops = talk->wire->ops;
+    talk->client.facts = facts_before;
+    talk->client.facts.rank = start->rank;
+    talk->client.facts.size = start->size;
+    if (talk->wire->begin(&talk->client, start, reterr) < 0)
         return NULL;
-    return ct_steal_ptr(&client);
+    return &ct_steal_ptr(&talk)->client;
 }
 
 const struct client_facts *client_facts(const struct client *client)
@@ -40,54 +54,212 @@ const struct client_facts *client_facts(const struct client *client)
     return &client->facts;
 }
 
+const char *client_name(const struct client *client)
+{
+    return client->ops->name;
+}
+
+static int fail_cannot(const struct client *client, const char *what,
+                       struct ct_error *reterr)
+{
+    return ct_fail(reterr, ENOTSUP, "%s with %s is not possible", what,
+                   client->ops->name);
+}
+
+static int check_key(const struct client *client, const char *key,
+                     struct ct_error *reterr)
+{
+    if (strlen(key) >= client->facts.key_max)
+        return ct_fail(reterr, EMSGSIZE, "the key '%.64s' is too long", key);
+    return 0;
+}
+
+static int check_pair(const struct client *client, const char *key,
+                      const char *value, struct ct_error *reterr)
+{
+    if (check_key(client, key, reterr) < 0)
+        return -1;
+    if (strlen(value) >= client->facts.value_max)
+        return ct_fail(reterr, EMSGSIZE, "the value of '%.64s' is too long",
+                       key);
+    return 0;
+}
+
 int client_put(struct client *client, const char *key, const char *value,
                struct ct_error *reterr)
 {
-    const struct client_facts *facts = &client->facts;
-
-    if (strlen(key) >= facts->key_max)
-        return ct_fail(reterr, EMSGSIZE, "the key '%.64s' is too long", key);
-    if (strlen(value) >= facts->value_max)
-        return ct_fail(reterr, EMSGSIZE, "the value of '%.64s' is too long",
-                       key);
-    return client->wire->put(client, key, value, reterr);
+    if (check_pair(client, key, value, reterr) < 0)
+        return -1;
+    return client->ops->put(client, key, value, reterr);
 }
 
 int client_fence(struct client *client, struct ct_error *reterr)
 {
-    return client->wire->fence(client, reterr);
+    return client->ops->fence(client, reterr);
+}
+
+int client_barrier(struct client *client, struct ct_error *reterr)
+{
+    if (client->ops->barrier == NULL)
+        return client->ops->fence(client, reterr);
+    return client->ops->barrier(client, reterr);
+}
+
+int client_barrier_group(struct client *client, enum client_group kind,
+                         const int *ranks, size_t count, const char *tag,
+                         struct ct_error *reterr)
+{
+    if (client->facts.size == 1)
+        return 0;
+    if (client->ops->barrier_group != NULL)
+        return client->ops->barrier_group(client, kind, ranks, count, tag,
+                                          reterr);
+    if (kind == CLIENT_GROUP_WORLD)
+        return client_barrier(client, reterr);
+    return fail_cannot(client, "a barrier of some ranks", reterr);
+}
+
+int client_get_from(struct client *client, const struct client_source *from,
+                    const char *key, char *buf, size_t size, bool *ret_found,
+                    struct ct_error *reterr)
+{
+    static const struct client_source anybody = {.rank = -1};
+    struct client_answer answer = {.buf = buf, .size = size};
+
+    if (client->ops->get(client, from != NULL ? from : &anybody, key, &answer,
+                         reterr) < 0)
+        return -1;
+    *ret_found = answer.found;
+    return 0;
 }
 
 int client_get(struct client *client, const char *key, char *buf, size_t size,
                bool *ret_found, struct ct_error *reterr)
 {
-    if (client->wire->get(client, key, reterr) < 0)
-        return -1;
-    return talk_value(client, buf, size, ret_found, reterr);
+    return client_get_from(client, NULL, key, buf, size, ret_found, reterr);
 }
 
 int client_attr(struct client *client, const char *key, char *buf, size_t size,
                 bool *ret_found, struct ct_error *reterr)
 {
-    if (client->wire->attr(client, key, reterr) < 0)
+    struct client_answer answer = {.buf = buf, .size = size};
+
+    if (client->ops->attr(client, key, &answer, reterr) < 0)
         return -1;
-    return talk_value(client, buf, size, ret_found, reterr);
+    *ret_found = answer.found;
+    return 0;
+}
+
+int client_node_put(struct client *client, const char *key, const char *value,
+                    struct ct_error *reterr)
+{
+    if (client->ops->node_put == NULL)
+        return fail_cannot(client, "an attribute of the node", reterr);
+    if (check_pair(client, key, value, reterr) < 0)
+        return -1;
+    return client->ops->node_put(client, key, value, reterr);
+}
+
+int client_node_get(struct client *client, const char *key, bool wait,
+                    char *buf, size_t size, bool *ret_found,
+                    struct ct_error *reterr)
+{
+    struct client_answer answer = {.buf = buf, .size = size};
+
+    if (client->ops->node_get == NULL)
+        return fail_cannot(client, "an attribute of the node", reterr);
+    if (client->ops->node_get(client, key, wait, &answer, reterr) < 0)
+        return -1;
+    *ret_found = answer.found;
+    return 0;
+}
+
+int client_publish(struct client *client, const char *name, const char *port,
+                   struct ct_error *reterr)
+{
+    if (client->ops->publish == NULL)
+        return fail_cannot(client, "to publish a name", reterr);
+    return client->ops->publish(client, name, port, reterr);
+}
+
+int client_unpublish(struct client *client, const char *name,
+                     struct ct_error *reterr)
+{
+    if (client->ops->unpublish == NULL)
+        return fail_cannot(client, "to take a name back", reterr);
+    return client->ops->unpublish(client, name, reterr);
+}
+
+int client_lookup(struct client *client, const char *name, char *buf,
+                  size_t size, bool *ret_found, struct ct_error *reterr)
+{
+    struct client_answer answer = {.buf = buf, .size = size};
+
+    if (client->ops->lookup == NULL)
+        return fail_cannot(client, "to look up a name", reterr);
+    if (client->ops->lookup(client, name, &answer, reterr) < 0)
+        return -1;
+    *ret_found = answer.found;
+    return 0;
+}
+
+int client_spawn(struct client *client, const struct client_spawn *spawn,
+                 char *jobid, size_t size, int *codes, size_t code_count,
+                 struct ct_error *reterr)
+{
+    if (client->ops->spawn == NULL)
+        return fail_cannot(client, "to start processes", reterr);
+    return client->ops->spawn(client, spawn, jobid, size, codes, code_count,
+                              reterr);
+}
+
+int client_connect(struct client *client, const char *jobid,
+                   struct ct_error *reterr)
+{
+    if (client->ops->connect == NULL)
+        return fail_cannot(client, "to connect to a job", reterr);
+    return client->ops->connect(client, jobid, reterr);
+}
+
+int client_disconnect(struct client *client, const char *jobid,
+                      struct ct_error *reterr)
+{
+    if (client->ops->disconnect == NULL)
+        return fail_cannot(client, "to disconnect from a job", reterr);
+    return client->ops->disconnect(client, jobid, reterr);
 }
 
 int client_finalize(struct client *client, struct ct_error *reterr)
 {
-    return client->wire->finalize(client, reterr);
+    return client->ops->finalize(client, reterr);
+}
+
+int client_reopen(struct client *client, struct ct_error *reterr)
+{
+    if (client->ops->reopen == NULL)
+        return fail_cannot(client, "to begin anew", reterr);
+    return client->ops->reopen(client, reterr);
 }
 
 int client_abort(struct client *client, int exitcode, struct ct_error *reterr)
 {
-    return client->wire->abort(client, exitcode, reterr);
+    return client->ops->abort(client, exitcode, reterr);
 }
 
 void client_close(struct client *client)
 {
-    if (client == NULL)
-        return;
-    close(client->fd);
-    free(client);
+    if (client != NULL)
+        client->ops->close(client);
+}
+
+int client_answer_set(struct client_answer *ret, const char *text, size_t len,
+                      struct ct_error *reterr)
+{
+    if (len >= ret->size)
+        return ct_fail(reterr, ENOSPC, "an answer of %zu bytes is too long",
+                       len);
+    memcpy(ret->buf, text, len);
+    ret->buf[len] = '\0';
+    ret->found = true;
+    return 0;
 }

@@ -1,9 +1,10 @@
 /*
- * The other end of a PMI server: what a rank says. PMI-1 (1.1, and what answers
- * 1.2 to it) and PMI-2, blocking, one question under way at a time.
+ * What a rank says to whoever has started it, blocking, one question under way
+ * at a time: PMI-1 (1.1, and what answers 1.2 to it) or PMI-2 over a socket,
+ * PMIx through the libpmix that is there, or nobody when it is alone.
  *
- * One allocation at client_open(), none afterwards. A client is used by one
- * thread at a time. What servers really answer: lib/wire/wire.md.
+ * A client is used by one thread at a time. What PMI servers really answer:
+ * lib/wire/wire.md.
  */
 #ifndef CT_CLIENT_CLIENT_H
 #define CT_CLIENT_CLIENT_H
@@ -22,6 +23,8 @@ struct client_start {
     unsigned size;     /* 0: not told. PMI-2 and a dialled PMI-1 server tell */
     const char *jobid; /* PMI_JOBID, which Slurm wants back; NULL: not told */
     bool dialled;      /* fd is client_dial()'s: say first who we are */
+    bool spawned;      /* PMI_SPAWNED: PMI-1's server does not say it */
+    bool want_groups;  /* ask for PMI-1.2, which old servers refuse */
 };
 
 /* What the server says, and with PMI-1 the start. */
@@ -30,6 +33,28 @@ struct client_facts {
     unsigned rank, size;
     int appnum, universe_size;   /* -1: not told */
     unsigned key_max, value_max; /* bytes, with NUL */
+    bool spawned;                /* by another job */
+};
+
+struct client_pair {
+    const char *key, *value;
+};
+
+/* One command of a spawn. */
+struct client_command {
+    const char *path;
+    const char *const *argv; /* without the path */
+    size_t argc;
+    unsigned maxprocs;
+    const struct client_pair *infos;
+    size_t info_count;
+};
+
+struct client_spawn {
+    const struct client_command *commands;
+    size_t count;
+    const struct client_pair *preputs; /* what the children find in their KVS */
+    size_t preput_count;
 };
 
 /*
@@ -37,19 +62,32 @@ struct client_facts {
  * from now on. NULL, and fd still the caller's, when that fails.
  *
  * Errors, here and below: EREMOTEIO the server says no; ECONNRESET it has gone;
- * EPROTO its answer is none; an errno of the socket. After the last three every
- * further call fails (EPIPE).
+ * EPROTO its answer is none; an errno of the socket; ENOTSUP neither it nor we
+ * can do that. After ECONNRESET, EPROTO and those of the socket every further
+ * call fails (EPIPE).
  */
 struct client *client_open(int fd, const struct pmi_dialect *dialect,
                            const struct client_start *start,
                            struct ct_error *reterr);
+
+/*
+ * A client of the PMIx server that the environment names, through libpmix.so.2
+ * of 4.0 or newer, which is loaded when it is first asked for and stays loaded.
+ * A process has one at a time. ENOENT: there is no such server; ELIBACC: there
+ * is no such library, or it lacks what we need; EREMOTEIO: they do not agree.
+ */
+struct client *client_open_pmix(struct ct_error *reterr);
+
+/* Rank 0 of 1, whose server is itself. */
+struct client *client_open_alone(struct ct_error *reterr);
 
 /* Lives as long as the client. */
 const struct client_facts *client_facts(const struct client *client);
 
 /*
  * EMSGSIZE when key or value is longer than the facts allow or the question
- * than servers read; EINVAL when the dialect cannot carry it (wire/msg.h).
+ * than servers read; EINVAL when the dialect cannot carry the key. A value that
+ * it cannot carry is written in a way that client_get() undoes (carry.h).
  */
 int client_put(struct client *client, const char *key, const char *value,
                struct ct_error *reterr);
@@ -60,17 +98,75 @@ int client_put(struct client *client, const char *key, const char *value,
  */
 int client_fence(struct client *client, struct ct_error *reterr);
 
+/* One that does no more than wait; where the two are one, client_fence(). */
+int client_barrier(struct client *client, struct ct_error *reterr);
+
 /*
- * What a rank has put; the text of the wire, as it came. buf is NUL-terminated;
- * *ret_found false: nobody has, or the server says no, which cannot be told
- * apart. ENOSPC when it does not fit. PMI-2: not before the first fence.
+ * The same among count ranks of the job, or among those of CLIENT_GROUP. tag
+ * tells barriers of the same ranks apart that are under way at once. ENOTSUP
+ * unless it is PMI-1.2 or all ranks are meant.
  */
+enum client_group {
+    CLIENT_GROUP_WORLD,
+    CLIENT_GROUP_NODE,
+    CLIENT_GROUP_LIST,
+};
+int client_barrier_group(struct client *client, enum client_group kind,
+                         const int *ranks, size_t count, const char *tag,
+                         struct ct_error *reterr);
+
+/* Whose KVS, and who has put it there, if that is known. */
+struct client_source {
+    const char *jobid; /* NULL: ours */
+    int rank;          /* -1: not known */
+};
+
+/*
+ * What a rank has put. buf is NUL-terminated; *ret_found false: nobody has, or
+ * the server says no, which cannot be told apart. ENOSPC when it does not fit.
+ * PMI-2: not before the first fence. from NULL: our job, anybody.
+ */
+int client_get_from(struct client *client, const struct client_source *from,
+                    const char *key, char *buf, size_t size, bool *ret_found,
+                    struct ct_error *reterr);
 int client_get(struct client *client, const char *key, char *buf, size_t size,
                bool *ret_found, struct ct_error *reterr);
 
 /* The same for what the server says of the job: "PMI_process_mapping". */
 int client_attr(struct client *client, const char *key, char *buf, size_t size,
                 bool *ret_found, struct ct_error *reterr);
+
+/*
+ * What ranks of one node tell each other without a fence. wait: until it is
+ * there, which may be for ever.
+ */
+int client_node_put(struct client *client, const char *key, const char *value,
+                    struct ct_error *reterr);
+int client_node_get(struct client *client, const char *key, bool wait,
+                    char *buf, size_t size, bool *ret_found,
+                    struct ct_error *reterr);
+
+/* Names of services, which other jobs see, too. */
+int client_publish(struct client *client, const char *name, const char *port,
+                   struct ct_error *reterr);
+int client_unpublish(struct client *client, const char *name,
+                     struct ct_error *reterr);
+int client_lookup(struct client *client, const char *name, char *buf,
+                  size_t size, bool *ret_found, struct ct_error *reterr);
+
+/*
+ * Start a job. jobid[size] becomes its name, "" when the server does not tell;
+ * codes[code_count], if the server tells, what became of each process.
+ */
+int client_spawn(struct client *client, const struct client_spawn *spawn,
+                 char *jobid, size_t size, int *codes, size_t code_count,
+                 struct ct_error *reterr);
+
+/* Let our job and that one see each other's KVS, and end that. */
+int client_connect(struct client *client, const char *jobid,
+                   struct ct_error *reterr);
+int client_disconnect(struct client *client, const char *jobid,
+                      struct ct_error *reterr);
 
 /* Say good-bye: the end of the connection is no fault after that. */
 int client_finalize(struct client *client, struct ct_error *reterr);
@@ -80,6 +176,15 @@ int client_finalize(struct client *client, struct ct_error *reterr);
  * too, at any moment from now on. Close afterwards, without a good-bye.
  */
 int client_abort(struct client *client, int exitcode, struct ct_error *reterr);
+
+/*
+ * After client_finalize(): begin anew with the same server, which not every one
+ * allows.
+ */
+int client_reopen(struct client *client, struct ct_error *reterr);
+
+/* Who it speaks with, in a word: "PMI-1", "PMI-2", "PMIx", "nobody". */
+const char *client_name(const struct client *client);
 
 /* Close the socket. NULL is fine. */
 void client_close(struct client *client);

@@ -5,7 +5,8 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sys/stat.h>
+#include <string.h>
+#include <sys/socket.h>
 
 static int get_number(char *const *env, const char *name, unsigned *ret,
                       struct ct_error *reterr)
@@ -24,15 +25,15 @@ static int get_number(char *const *env, const char *name, unsigned *ret,
 /* Whoever ran between the launcher and us may have closed it. */
 static int find_socket(char *const *env, int *ret, struct ct_error *reterr)
 {
-    struct stat st;
+    int type;
+    socklen_t len = sizeof type;
     unsigned fd;
 
     if (get_number(env, "PMI_FD", &fd, reterr) < 0)
         return -1;
-    if (fstat((int)fd, &st) < 0)
-        return ct_fail(reterr, EBADF, "PMI_FD is %u, which is not open", fd);
-    if (!S_ISSOCK(st.st_mode))
-        return ct_fail(reterr, EBADF, "PMI_FD is %u, which is no socket", fd);
+    if (getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+        return ct_fail(reterr, EBADF, "PMI_FD is %u, which is %s", fd,
+                       errno == ENOTSOCK ? "no socket" : "not open");
     *ret = (int)fd;
     return 0;
 }
@@ -62,6 +63,7 @@ int client_environ_read(char *const *env, struct client_environ *ret,
                         struct ct_error *reterr)
 {
     struct client_environ found = {.size = 0};
+    const char *spawned;
 
     if (find_server(env, &found, reterr) < 0 ||
         find_rank(env, &found, &found.rank, reterr) < 0)
@@ -70,6 +72,8 @@ int client_environ_read(char *const *env, struct client_environ *ret,
         get_number(env, "PMI_SIZE", &found.size, reterr) < 0)
         return -1;
     found.jobid = env_get(env, "PMI_JOBID");
+    spawned = env_get(env, "PMI_SPAWNED");
+    found.spawned = spawned != NULL && strcmp(spawned, "0") != 0;
     *ret = found;
     return 0;
 }

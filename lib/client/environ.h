@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 /* Strings are env's. */
 struct client_environ {
     int fd;              /* PMI_FD, a socket; -1: dial the address */
@@ -13,6 +15,7 @@ struct client_environ {
     unsigned rank;       /* PMI_RANK or PMI_ID */
     unsigned size;       /* PMI_SIZE; 0: not told */
     const char *jobid;   /* PMI_JOBID, or NULL */
+    bool spawned;        /* PMI_SPAWNED */
 };
 
 /*

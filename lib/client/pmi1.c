@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 
 /* A server that we have dialled learns who we are, and says it back. */
 static int introduce(struct client *client, const struct client_start *start,
@@ -20,18 +21,21 @@ static int introduce(struct client *client, const struct client_start *start,
     return talk_hear(client, "set", reterr); /* debug= */
 }
 
+/* MPICH 5 answers 1.2 to 1.1, which adds the barriers of groups. */
 static int init(struct client *client, struct ct_error *reterr)
 {
+    struct talk *talk = talk_of(client);
     long version;
 
     talk_begin(client, "init");
     talk_num(client, "pmi_version", 1);
-    talk_num(client, "pmi_subversion", 1);
+    talk_num(client, "pmi_subversion", talk->subversion);
     if (talk_do(client, "response_to_init", reterr) < 0)
         return -1;
-    /* MPICH 5 answers 1.2, which adds what we do not use */
-    if (pmi_msg_number(&client->msg, "pmi_version", 1, 1, &version) < 0)
+    if (pmi_msg_number(&talk->msg, "pmi_version", 1, 1, &version) < 0)
         return ct_fail(reterr, EREMOTEIO, "the server does not speak PMI-1");
+    talk->groups =
+        pmi_msg_number(&talk->msg, "pmi_subversion", 2, INT_MAX, &version) == 0;
     return 0;
 }
 
@@ -41,9 +45,13 @@ static int get_maxes(struct client *client, struct ct_error *reterr)
 
     talk_begin(client, "get_maxes");
     if (talk_do(client, "maxes", reterr) < 0 ||
-        talk_number(client, "keylen_max", &facts->key_max, reterr) < 0)
+        talk_number(client, "keylen_max", &facts->key_max, reterr) < 0 ||
+        talk_number(client, "vallen_max", &facts->value_max, reterr) < 0)
         return -1;
-    return talk_number(client, "vallen_max", &facts->value_max, reterr);
+    /* more than we have room for */
+    if (facts->value_max > PMI_VALUE_MAX)
+        facts->value_max = PMI_VALUE_MAX;
+    return 0;
 }
 
 /* A number that one may live without. Only a lost connection is a failure. */
@@ -55,8 +63,8 @@ static int get_extra(struct client *client, const char *command,
 
     talk_begin(client, command);
     if (talk_do(client, answer, reterr) < 0)
-        return client->broken ? -1 : 0;
-    if (pmi_msg_number(&client->msg, key, 0, INT_MAX, &number) == 0)
+        return talk_of(client)->broken ? -1 : 0;
+    if (pmi_msg_number(&talk_of(client)->msg, key, 0, INT_MAX, &number) == 0)
         *ret = (int)number;
     return 0;
 }
@@ -77,6 +85,7 @@ static int begin(struct client *client, const struct client_start *start,
 {
     struct client_facts *facts = &client->facts;
 
+    facts->spawned = start->spawned;
     if (start->dialled && introduce(client, start, reterr) < 0)
         return -1;
     if (facts->size == 0 || facts->rank >= facts->size)
@@ -96,8 +105,8 @@ static int put(struct client *client, const char *key, const char *value,
 {
     talk_begin(client, "put");
     talk_str(client, "kvsname", client->facts.jobid);
-    talk_str(client, "key", key);
-    talk_str(client, "value", value);
+    talk_key_of(client, key);
+    talk_value_of(client, "value", value);
     return talk_do(client, "put_result", reterr);
 }
 
@@ -107,12 +116,164 @@ static int fence(struct client *client, struct ct_error *reterr)
     return talk_do(client, "barrier_out", reterr);
 }
 
-static int get(struct client *client, const char *key, struct ct_error *reterr)
+/* "WORLD:tag", "NODE:tag" or "0,4,7:tag". false: it is longer than a line. */
+static bool write_group(char *buf, size_t size, enum client_group kind,
+                        const int *ranks, size_t count, const char *tag)
+{
+    int len = 0;
+
+    if (kind != CLIENT_GROUP_LIST)
+        len = snprintf(buf, size, "%s",
+                       kind == CLIENT_GROUP_NODE ? "NODE" : "WORLD");
+    for (size_t i = 0; kind == CLIENT_GROUP_LIST && i < count; i++) {
+        len += snprintf(buf + len, size - (size_t)len, "%s%d", i > 0 ? "," : "",
+                        ranks[i]);
+        if ((size_t)len >= size)
+            return false;
+    }
+    len += snprintf(buf + len, size - (size_t)len, ":%s", tag);
+    return (size_t)len < size;
+}
+
+static int barrier_group(struct client *client, enum client_group kind,
+                         const int *ranks, size_t count, const char *tag,
+                         struct ct_error *reterr)
+{
+    char group[TALK_LINE_LONG];
+
+    if (!talk_of(client)->groups && kind == CLIENT_GROUP_WORLD)
+        return fence(client, reterr);
+    if (!talk_of(client)->groups)
+        return ct_fail(reterr, ENOTSUP, "the server does not speak PMI-1.2");
+    if (!write_group(group, sizeof group, kind, ranks, count, tag))
+        return ct_fail(reterr, EMSGSIZE, "a group of %zu ranks is too large",
+                       count);
+    talk_begin(client, "barrier_in");
+    talk_str(client, "group", group);
+    return talk_do(client, "barrier_out", reterr);
+}
+
+static int get(struct client *client, const struct client_source *from,
+               const char *key, struct client_answer *ret,
+               struct ct_error *reterr)
 {
     talk_begin(client, "get");
-    talk_str(client, "kvsname", client->facts.jobid);
-    talk_str(client, "key", key);
-    return talk_ask(client, "get_result", reterr);
+    talk_str(client, "kvsname",
+             from->jobid != NULL ? from->jobid : client->facts.jobid);
+    talk_key_of(client, key);
+    return talk_get(client, "get_result", "value", ret, reterr);
+}
+
+static int attr(struct client *client, const char *key,
+                struct client_answer *ret, struct ct_error *reterr)
+{
+    static const struct client_source ours = {.rank = -1};
+
+    return get(client, &ours, key, ret, reterr);
+}
+
+static int publish(struct client *client, const char *name, const char *port,
+                   struct ct_error *reterr)
+{
+    talk_begin(client, "publish_name");
+    talk_str(client, "service", name);
+    talk_value_of(client, "port", port);
+    return talk_do(client, "publish_result", reterr);
+}
+
+static int unpublish(struct client *client, const char *name,
+                     struct ct_error *reterr)
+{
+    talk_begin(client, "unpublish_name");
+    talk_str(client, "service", name);
+    return talk_do(client, "unpublish_result", reterr);
+}
+
+static int lookup(struct client *client, const char *name,
+                  struct client_answer *ret, struct ct_error *reterr)
+{
+    talk_begin(client, "lookup_name");
+    talk_str(client, "service", name);
+    return talk_get(client, "lookup_result", "port", ret, reterr);
+}
+
+/* "arg1", "info_key_0": a numbered key. */
+static const char *numbered(char buf[32], const char *prefix, size_t i)
+{
+    snprintf(buf, 32, "%s%zu", prefix, i);
+    return buf;
+}
+
+static void add_preputs(struct client *client, const struct client_spawn *spawn)
+{
+    char key[32];
+
+    talk_num(client, "preput_num", (long)spawn->preput_count);
+    for (size_t i = 0; i < spawn->preput_count; i++) {
+        talk_str(client, numbered(key, "preput_key_", i),
+                 spawn->preputs[i].key);
+        talk_value_of(client, numbered(key, "preput_val_", i),
+                      spawn->preputs[i].value);
+    }
+}
+
+/* Old servers take the preputs of the last block, new ones of the first. */
+static void add_command(struct client *client, const struct client_spawn *spawn,
+                        size_t i)
+{
+    const struct client_command *command = &spawn->commands[i];
+    char key[32];
+
+    talk_begin_block(client, "spawn");
+    talk_num(client, "nprocs", (long)command->maxprocs);
+    talk_str(client, "execname", command->path);
+    talk_num(client, "totspawns", (long)spawn->count);
+    talk_num(client, "spawnssofar", (long)i + 1);
+    for (size_t j = 0; j < command->argc; j++)
+        talk_str(client, numbered(key, "arg", j + 1), command->argv[j]);
+    talk_num(client, "argcnt", (long)command->argc);
+    add_preputs(client, spawn);
+    talk_num(client, "info_num", (long)command->info_count);
+    for (size_t j = 0; j < command->info_count; j++) {
+        talk_str(client, numbered(key, "info_key_", j), command->infos[j].key);
+        talk_str(client, numbered(key, "info_val_", j),
+                 command->infos[j].value);
+    }
+    talk_end_block(client);
+}
+
+static void read_codes(struct ct_span list, int *codes, size_t count)
+{
+    long code;
+
+    for (size_t i = 0; i < count && list.len > 0; i++) {
+        const char *comma = memchr(list.ptr, ',', list.len);
+        size_t len = comma != NULL ? (size_t)(comma - list.ptr) : list.len;
+
+        if (ct_span_number(ct_span(list.ptr, len), INT_MIN, INT_MAX, &code) ==
+            0)
+            codes[i] = (int)code;
+        len += comma != NULL;
+        list = ct_span(list.ptr + len, list.len - len);
+    }
+}
+
+static int spawn(struct client *client, const struct client_spawn *spawn,
+                 char *jobid, size_t size, int *codes, size_t code_count,
+                 struct ct_error *reterr)
+{
+    const struct ct_span *list;
+
+    for (size_t i = 0; i < spawn->count; i++)
+        add_command(client, spawn, i);
+    if (talk_do(client, "spawn_result", reterr) < 0)
+        return -1;
+    list = pmi_msg_get(&talk_of(client)->msg, "errcodes");
+    if (list != NULL)
+        read_codes(*list, codes, code_count);
+    if (size > 0)
+        jobid[0] = '\0';
+    return 0;
 }
 
 static int finalize(struct client *client, struct ct_error *reterr)
@@ -129,13 +290,28 @@ static int ask_abort(struct client *client, int exitcode,
     return talk_send(client, reterr);
 }
 
-const struct client_wire client_wire_1 = {
-    .dialect = &pmi_dialect_1,
-    .begin = begin,
+static const struct client_ops ops = {
+    .name = "PMI-1",
     .put = put,
     .fence = fence,
+    .barrier_group = barrier_group,
     .get = get,
-    .attr = get,
+    .attr = attr,
+    .publish = publish,
+    .unpublish = unpublish,
+    .lookup = lookup,
+    .spawn = spawn,
     .finalize = finalize,
+    .reopen = talk_reopen,
     .abort = ask_abort,
+    .close = talk_close,
+};
+
+const struct talk_wire talk_wire_1 = {
+    .ops = &ops,
+    .dialect = &pmi_dialect_1,
+    .begin = begin,
+    /* MPICH from 4.1 on reads '\' as an escape; Hydra cuts keys at '=' */
+    .unsafe = " \n\\",
+    .unsafe_in_key = " \n\\=",
 };

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 
 static int init(struct client *client, struct ct_error *reterr)
 {
+    struct talk *talk = talk_of(client);
     long version;
 
     talk_begin(client, "init");
@@ -12,9 +14,9 @@ static int init(struct client *client, struct ct_error *reterr)
     talk_num(client, "pmi_subversion", 0);
     if (talk_do(client, "response_to_init", reterr) < 0)
         return -1;
-    if (pmi_msg_number(&client->msg, "pmi_version", 2, 2, &version) < 0)
+    if (pmi_msg_number(&talk->msg, "pmi_version", 2, 2, &version) < 0)
         return ct_fail(reterr, EREMOTEIO, "the server does not speak PMI-2");
-    client->dialect = &pmi_dialect_2;
+    talk->dialect = &pmi_dialect_2;
     return 0;
 }
 
@@ -22,19 +24,23 @@ static int init(struct client *client, struct ct_error *reterr)
 static int read_facts(struct client *client, struct ct_error *reterr)
 {
     struct client_facts *facts = &client->facts;
+    const struct pmi_msg *msg = &talk_of(client)->msg;
     long appnum;
 
-    if (pmi_msg_get(&client->msg, "rank") != NULL &&
+    if (pmi_msg_get(msg, "rank") != NULL &&
         talk_number(client, "rank", &facts->rank, reterr) < 0)
         return -1;
-    if ((facts->size == 0 || pmi_msg_get(&client->msg, "size") != NULL) &&
+    if ((facts->size == 0 || pmi_msg_get(msg, "size") != NULL) &&
         talk_number(client, "size", &facts->size, reterr) < 0)
         return -1;
     if (facts->rank >= facts->size)
         return ct_fail(reterr, EINVAL, "there is no rank %u of %u", facts->rank,
                        facts->size);
-    if (pmi_msg_number(&client->msg, "appnum", 0, INT_MAX, &appnum) == 0)
+    if (pmi_msg_number(msg, "appnum", 0, INT_MAX, &appnum) == 0)
         facts->appnum = (int)appnum;
+    /* Hydra from 4.1 on does not say it */
+    if (pmi_msg_get(msg, "spawner-jobid") != NULL)
+        facts->spawned = true;
     return 0;
 }
 
@@ -66,6 +72,7 @@ static int get_jobid(struct client *client, struct ct_error *reterr)
 static int begin(struct client *client, const struct client_start *start,
                  struct ct_error *reterr)
 {
+    client->facts.spawned = start->spawned;
     if (init(client, reterr) < 0 || fullinit(client, start, reterr) < 0)
         return -1;
     return get_jobid(client, reterr);
@@ -75,39 +82,177 @@ static int put(struct client *client, const char *key, const char *value,
                struct ct_error *reterr)
 {
     talk_begin(client, "kvs-put");
-    talk_str(client, "key", key);
-    talk_str(client, "value", value);
+    talk_key_of(client, key);
+    talk_value_of(client, "value", value);
     return talk_do(client, "kvs-put-response", reterr);
 }
 
 /* Hydra ends mpiexec on a jobid other than its own. */
-static int get(struct client *client, const char *key, struct ct_error *reterr)
+static int get(struct client *client, const struct client_source *from,
+               const char *key, struct client_answer *ret,
+               struct ct_error *reterr)
 {
     talk_begin(client, "kvs-get");
-    talk_str(client, "jobid", client->facts.jobid);
-    talk_num(client, "srcid", -1); /* from we do not know whom */
-    talk_str(client, "key", key);
-    return talk_ask(client, "kvs-get-response", reterr);
+    talk_str(client, "jobid",
+             from->jobid != NULL ? from->jobid : client->facts.jobid);
+    talk_num(client, "srcid", from->rank);
+    talk_key_of(client, key);
+    return talk_get(client, "kvs-get-response", "value", ret, reterr);
 }
 
 /*
  * Hydra answers a fence at once, and lets the gets after it wait. So we get
  * what nobody puts, as MPICH does for its barrier.
  */
+static int await_all(struct client *client, struct ct_error *reterr)
+{
+    static const struct client_source anybody = {.rank = -1};
+    char none[1];
+    struct client_answer answer = {.buf = none, .size = sizeof none};
+
+    return get(client, &anybody, "-NONEXIST-KEY", &answer, reterr);
+}
+
 static int fence(struct client *client, struct ct_error *reterr)
 {
     talk_begin(client, "kvs-fence");
     if (talk_do(client, "kvs-fence-response", reterr) < 0)
         return -1;
-    return get(client, "-NONEXIST-KEY", reterr);
+    return talk_of(client)->is_slurm ? 0 : await_all(client, reterr);
 }
 
-static int get_attr(struct client *client, const char *key,
-                    struct ct_error *reterr)
+static int attr(struct client *client, const char *key,
+                struct client_answer *ret, struct ct_error *reterr)
 {
     talk_begin(client, "info-getjobattr");
-    talk_str(client, "key", key);
-    return talk_ask(client, "info-getjobattr-response", reterr);
+    talk_key_of(client, key);
+    return talk_get(client, "info-getjobattr-response", "value", ret, reterr);
+}
+
+static int node_put(struct client *client, const char *key, const char *value,
+                    struct ct_error *reterr)
+{
+    talk_begin(client, "info-putnodeattr");
+    talk_key_of(client, key);
+    talk_value_of(client, "value", value);
+    return talk_do(client, "info-putnodeattr-response", reterr);
+}
+
+static int node_get(struct client *client, const char *key, bool wait,
+                    struct client_answer *ret, struct ct_error *reterr)
+{
+    talk_begin(client, "info-getnodeattr");
+    talk_key_of(client, key);
+    talk_str(client, "wait", wait ? "TRUE" : "FALSE");
+    return talk_get(client, "info-getnodeattr-response", "value", ret, reterr);
+}
+
+static int publish(struct client *client, const char *name, const char *port,
+                   struct ct_error *reterr)
+{
+    talk_begin(client, "name-publish");
+    talk_str(client, "name", name);
+    talk_value_of(client, "port", port);
+    talk_num(client, "infokeycount", 0);
+    return talk_do(client, "name-publish-response", reterr);
+}
+
+static int unpublish(struct client *client, const char *name,
+                     struct ct_error *reterr)
+{
+    talk_begin(client, "name-unpublish");
+    talk_str(client, "name", name);
+    talk_num(client, "infokeycount", 0);
+    return talk_do(client, "name-unpublish-response", reterr);
+}
+
+/* Hydra calls it port, Slurm value. */
+static int lookup(struct client *client, const char *name,
+                  struct client_answer *ret, struct ct_error *reterr)
+{
+    const struct pmi_msg *msg = &talk_of(client)->msg;
+
+    talk_begin(client, "name-lookup");
+    talk_str(client, "name", name);
+    talk_num(client, "infokeycount", 0);
+    if (talk_ask(client, "name-lookup-response", reterr) < 0)
+        return -1;
+    return talk_value(client,
+                      pmi_msg_get(msg, "port") != NULL ? "port" : "value", ret,
+                      reterr);
+}
+
+/* "ppkey0" and its like: a numbered key. */
+static const char *numbered(char buf[32], const char *prefix, size_t i)
+{
+    snprintf(buf, 32, "%s%zu", prefix, i);
+    return buf;
+}
+
+static void add_preputs(struct client *client, const struct client_spawn *spawn)
+{
+    char key[32];
+
+    talk_num(client, "preputcount", (long)spawn->preput_count);
+    for (size_t i = 0; i < spawn->preput_count; i++) {
+        talk_str(client, numbered(key, "ppkey", i), spawn->preputs[i].key);
+        talk_value_of(client, numbered(key, "ppval", i),
+                      spawn->preputs[i].value);
+    }
+}
+
+static void add_command(struct client *client,
+                        const struct client_command *command)
+{
+    char key[32];
+
+    talk_str(client, "subcmd", command->path);
+    talk_num(client, "maxprocs", (long)command->maxprocs);
+    talk_num(client, "argc", (long)command->argc);
+    for (size_t i = 0; i < command->argc; i++)
+        talk_str(client, numbered(key, "argv", i), command->argv[i]);
+    talk_num(client, "infokeycount", (long)command->info_count);
+    for (size_t i = 0; i < command->info_count; i++) {
+        talk_str(client, numbered(key, "infokey", i), command->infos[i].key);
+        talk_str(client, numbered(key, "infoval", i), command->infos[i].value);
+    }
+}
+
+/* Slurm takes the pairs in this order only; Hydra tells no jobid. */
+static int spawn(struct client *client, const struct client_spawn *spawn,
+                 char *jobid, size_t size, int *codes, size_t code_count,
+                 struct ct_error *reterr)
+{
+    (void)codes;
+    (void)code_count;
+    talk_begin(client, "spawn");
+    talk_num(client, "ncmds", (long)spawn->count);
+    add_preputs(client, spawn);
+    for (size_t i = 0; i < spawn->count; i++)
+        add_command(client, &spawn->commands[i]);
+    if (talk_do(client, "spawn-response", reterr) < 0)
+        return -1;
+    if (size > 0)
+        jobid[0] = '\0';
+    if (pmi_msg_get(&talk_of(client)->msg, "jobid") == NULL)
+        return 0;
+    return talk_word(client, "jobid", jobid, size, reterr);
+}
+
+static int connect_job(struct client *client, const char *jobid,
+                       struct ct_error *reterr)
+{
+    talk_begin(client, "job-connect");
+    talk_str(client, "jobid", jobid);
+    return talk_do(client, "job-connect-response", reterr);
+}
+
+static int disconnect_job(struct client *client, const char *jobid,
+                          struct ct_error *reterr)
+{
+    talk_begin(client, "job-disconnect");
+    talk_str(client, "jobid", jobid);
+    return talk_do(client, "job-disconnect-response", reterr);
 }
 
 static int finalize(struct client *client, struct ct_error *reterr)
@@ -128,13 +273,31 @@ static int ask_abort(struct client *client, int exitcode,
     return talk_send(client, reterr);
 }
 
-const struct client_wire client_wire_2 = {
-    .dialect = &pmi_dialect_2,
-    .begin = begin,
+static const struct client_ops ops = {
+    .name = "PMI-2",
     .put = put,
     .fence = fence,
     .get = get,
-    .attr = get_attr,
+    .attr = attr,
+    .node_put = node_put,
+    .node_get = node_get,
+    .publish = publish,
+    .unpublish = unpublish,
+    .lookup = lookup,
+    .spawn = spawn,
+    .connect = connect_job,
+    .disconnect = disconnect_job,
     .finalize = finalize,
+    .reopen = talk_reopen,
     .abort = ask_abort,
+    .close = talk_close,
+};
+
+const struct talk_wire talk_wire_2 = {
+    .ops = &ops,
+    .dialect = &pmi_dialect_2,
+    .begin = begin,
+    /* MPICH from 4.1 on reads '\' as an escape; Hydra cuts keys at '=' */
+    .unsafe = ";\n\\",
+    .unsafe_in_key = ";\n\\=",
 };

@@ -3,13 +3,16 @@
  * server takes each read for a question. An answer may come in any pieces.
  *
  * After a failure of the socket, or an answer that is none, nobody knows what
- * the next bytes belong to: the client is broken.
+ * the next bytes belong to: the talk is broken.
  */
 #include "client/talk.h"
+
+#include "client/carry.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -17,38 +20,95 @@
 
 enum { PMI2_HEAD = 6 };
 
+static size_t question_max(const struct talk *talk)
+{
+    if (talk->dialect == &pmi_dialect_2)
+        return sizeof talk->out_bytes;
+    /* of those with PMI_JOBID it is ctrun who speaks PMI-1.2 */
+    return talk->is_slurm && !talk->groups ? TALK_LINE_MAX : TALK_LINE_LONG;
+}
+
 void talk_begin(struct client *client, const char *command)
 {
-    bool lines = client->dialect == &pmi_dialect_1;
+    struct talk *talk = talk_of(client);
 
-    client->question = command;
-    client->out = (struct pmi_out){
-        .buf = client->out_bytes,
-        .size = lines ? TALK_LINE_MAX : TALK_QUESTION_MAX,
+    talk->question = command;
+    talk->out = (struct pmi_out){
+        .buf = talk->out_bytes,
+        .size = question_max(talk),
     };
-    client->dialect->begin(&client->out, command);
+    talk->dialect->begin(&talk->out, command);
+}
+
+void talk_begin_block(struct client *client, const char *command)
+{
+    struct talk *talk = talk_of(client);
+
+    if (talk->dialect != &pmi_dialect_1_block) {
+        talk->question = command;
+        talk->dialect = &pmi_dialect_1_block;
+        talk->out = (struct pmi_out){
+            .buf = talk->out_bytes,
+            .size = sizeof talk->out_bytes,
+        };
+    }
+    talk->dialect->begin(&talk->out, command);
+}
+
+void talk_end_block(struct client *client)
+{
+    struct talk *talk = talk_of(client);
+
+    talk->dialect->end(&talk->out);
 }
 
 void talk_str(struct client *client, const char *key, const char *value)
 {
-    pmi_add_str(client->dialect, &client->out, key, value);
+    struct talk *talk = talk_of(client);
+
+    pmi_add_str(talk->dialect, &talk->out, key, value);
 }
 
 void talk_num(struct client *client, const char *key, long value)
 {
-    pmi_add_num(client->dialect, &client->out, key, value);
+    struct talk *talk = talk_of(client);
+
+    pmi_add_num(talk->dialect, &talk->out, key, value);
+}
+
+static void add_carried(struct client *client, const char *key,
+                        const char *value, const char *unsafe)
+{
+    struct talk *talk = talk_of(client);
+    const char *text =
+        carry_encode(value, unsafe, talk->carried, sizeof talk->carried);
+
+    if (text == NULL)
+        talk->out.broken = true;
+    else
+        talk_str(client, key, text);
+}
+
+void talk_value_of(struct client *client, const char *key, const char *value)
+{
+    add_carried(client, key, value, talk_of(client)->wire->unsafe);
+}
+
+void talk_key_of(struct client *client, const char *key)
+{
+    add_carried(client, "key", key, talk_of(client)->wire->unsafe_in_key);
 }
 
 /* Say of what question *reterr speaks. */
-static int fail_in(const struct client *client, struct ct_error *reterr)
+static int fail_in(const struct talk *talk, struct ct_error *reterr)
 {
-    return ct_fail_in(reterr, "%s %s", client->dialect->name, client->question);
+    return ct_fail_in(reterr, "%s %s", talk->dialect->name, talk->question);
 }
 
-static int break_off(struct client *client, struct ct_error *reterr)
+static int break_off(struct talk *talk, struct ct_error *reterr)
 {
-    client->broken = true;
-    return fail_in(client, reterr);
+    talk->broken = true;
+    return fail_in(talk, reterr);
 }
 
 /* We block, also on a socket that somebody has made not to. */
@@ -79,122 +139,126 @@ static int send_all(int fd, const char *bytes, size_t len,
     return 0;
 }
 
-static int receive_more(struct client *client, struct ct_error *reterr)
+static int receive_more(struct talk *talk, struct ct_error *reterr)
 {
-    size_t room = sizeof client->in - client->held;
-    ssize_t n = read(client->fd, client->in + client->held, room);
+    size_t room = sizeof talk->in - talk->held;
+    ssize_t n = read(talk->fd, talk->in + talk->held, room);
 
-    if (n < 0 && wait_for(client->fd, POLLIN) < 0)
+    if (n < 0 && wait_for(talk->fd, POLLIN) < 0)
         return ct_fail_errno(reterr, "cannot receive");
     if (n == 0)
         return ct_fail(reterr, ECONNRESET,
                        "the server has closed the connection");
     if (n > 0)
-        client->held += (size_t)n;
+        talk->held += (size_t)n;
     return 0;
 }
 
 /* Do not wait for the end of what has begun as no answer does. */
-static bool begins_well(const struct client *client)
+static bool begins_well(const struct talk *talk)
 {
-    size_t head = client->dialect == &pmi_dialect_2 ? PMI2_HEAD : 0;
-    size_t len = client->held > head ? client->held - head : 0;
+    size_t head = talk->dialect == &pmi_dialect_2 ? PMI2_HEAD : 0;
+    size_t len = talk->held > head ? talk->held - head : 0;
 
-    return strncmp(client->in + head, "cmd=", len < 4 ? len : 4) == 0;
+    return strncmp(talk->in + head, "cmd=", len < 4 ? len : 4) == 0;
 }
 
 /* Its length, when the whole of it is there; 0: not yet. */
-static ssize_t find_frame(struct client *client, struct ct_error *reterr)
+static ssize_t find_frame(struct talk *talk, struct ct_error *reterr)
 {
     ssize_t len =
-        client->held > 0 ? client->dialect->frame(client->in, client->held) : 0;
+        talk->held > 0 ? talk->dialect->frame(talk->in, talk->held) : 0;
 
-    if (len < 0 || !begins_well(client))
+    if (len < 0 || !begins_well(talk))
         return ct_fail(reterr, EPROTO, "the answer is no %s",
-                       client->dialect->name);
+                       talk->dialect->name);
     return len;
 }
 
-static int receive(struct client *client, struct ct_error *reterr)
+static int receive(struct talk *talk, struct ct_error *reterr)
 {
     ssize_t len;
 
-    client->held -= client->used;
-    memmove(client->in, client->in + client->used, client->held);
-    client->used = 0;
-    while ((len = find_frame(client, reterr)) == 0)
-        if (receive_more(client, reterr) < 0)
+    talk->held -= talk->used;
+    memmove(talk->in, talk->in + talk->used, talk->held);
+    talk->used = 0;
+    while ((len = find_frame(talk, reterr)) == 0)
+        if (receive_more(talk, reterr) < 0)
             return -1;
     if (len < 0)
         return -1;
-    client->used = (size_t)len;
-    return client->dialect->decode(client->in, client->used, &client->msg,
-                                   reterr);
+    talk->used = (size_t)len;
+    return talk->dialect->decode(talk->in, talk->used, &talk->msg, reterr);
 }
 
-static int fail_refused(const struct client *client, struct ct_error *reterr)
+static int fail_refused(const struct talk *talk, struct ct_error *reterr)
 {
     const struct ct_span none = ct_span_str("no reason is given");
-    const struct ct_span *why = pmi_msg_get(&client->msg, "errmsg");
-    const struct ct_span *rc = pmi_msg_get(&client->msg, "rc");
+    const struct ct_span *why = pmi_msg_get(&talk->msg, "errmsg");
+    const struct ct_span *rc = pmi_msg_get(&talk->msg, "rc");
 
     if (why == NULL)
-        why = pmi_msg_get(&client->msg, "msg");
+        why = pmi_msg_get(&talk->msg, "msg");
     if (why == NULL)
         why = &none;
     ct_fail(reterr, EREMOTEIO, "the server says no: %.*s (rc=%.*s)",
             why->len < 200 ? (int)why->len : 200, why->ptr,
             rc->len < 20 ? (int)rc->len : 20, rc->ptr);
-    return fail_in(client, reterr);
+    return fail_in(talk, reterr);
 }
 
 /* Any rc but 0; one that is no number says no, too. */
-static bool says_no(const struct client *client)
+static bool says_no(const struct talk *talk)
 {
     long rc;
 
-    return pmi_msg_get(&client->msg, "rc") != NULL &&
-           (pmi_msg_number(&client->msg, "rc", LONG_MIN, LONG_MAX, &rc) < 0 ||
+    return pmi_msg_get(&talk->msg, "rc") != NULL &&
+           (pmi_msg_number(&talk->msg, "rc", LONG_MIN, LONG_MAX, &rc) < 0 ||
             rc != 0);
 }
 
 int talk_hear(struct client *client, const char *answer,
               struct ct_error *reterr)
 {
+    struct talk *talk = talk_of(client);
     struct ct_span name;
 
-    if (receive(client, reterr) < 0)
-        return break_off(client, reterr);
-    name = client->msg.command;
+    if (receive(talk, reterr) < 0)
+        return break_off(talk, reterr);
+    name = talk->msg.command;
     if (ct_span_is(name, answer))
         return 0;
-    if (says_no(client))
-        return fail_refused(client, reterr);
+    if (says_no(talk))
+        return fail_refused(talk, reterr);
     ct_fail(reterr, EPROTO, "the server answers '%.*s' instead of '%s'",
             name.len < 64 ? (int)name.len : 64, name.ptr, answer);
-    return break_off(client, reterr);
+    return break_off(talk, reterr);
 }
 
-static int end_question(struct client *client, struct ct_error *reterr)
+static int end_question(struct talk *talk, struct ct_error *reterr)
 {
-    client->dialect->end(&client->out);
-    if (!client->out.refused)
+    if (talk->dialect == &pmi_dialect_1_block)
+        talk->dialect = &pmi_dialect_1; /* for the answer */
+    else
+        talk->dialect->end(&talk->out);
+    if (!talk->out.refused)
         return 0;
     ct_fail(reterr, EINVAL, "too long, or %s cannot carry it",
-            client->dialect->name);
-    return fail_in(client, reterr);
+            talk->dialect->name);
+    return fail_in(talk, reterr);
 }
 
 int talk_send(struct client *client, struct ct_error *reterr)
 {
-    if (end_question(client, reterr) < 0)
+    struct talk *talk = talk_of(client);
+    if (end_question(talk, reterr) < 0)
         return -1;
-    if (client->broken) {
+    if (talk->broken) {
         ct_fail(reterr, EPIPE, "the connection to the server has broken");
-        return fail_in(client, reterr);
+        return fail_in(talk, reterr);
     }
-    if (send_all(client->fd, client->out.buf, client->out.len, reterr) < 0)
-        return break_off(client, reterr);
+    if (send_all(talk->fd, talk->out.buf, talk->out.len, reterr) < 0)
+        return break_off(talk, reterr);
     return 0;
 }
 
@@ -207,7 +271,8 @@ int talk_ask(struct client *client, const char *answer, struct ct_error *reterr)
 
 int talk_check(struct client *client, struct ct_error *reterr)
 {
-    return says_no(client) ? fail_refused(client, reterr) : 0;
+    struct talk *talk = talk_of(client);
+    return says_no(talk) ? fail_refused(talk, reterr) : 0;
 }
 
 int talk_do(struct client *client, const char *answer, struct ct_error *reterr)
@@ -217,21 +282,25 @@ int talk_do(struct client *client, const char *answer, struct ct_error *reterr)
     return talk_check(client, reterr);
 }
 
-static int fail_lacks(struct client *client, const char *key,
+static int fail_lacks(struct talk *talk, const char *key,
                       struct ct_error *reterr)
 {
     ct_fail(reterr, EPROTO, "the answer has no %s= of use", key);
-    return break_off(client, reterr);
+    return break_off(talk, reterr);
 }
 
-static int copy(const struct client *client, struct ct_span value, char *buf,
+static int fail_too_long(const struct talk *talk, size_t len,
+                         struct ct_error *reterr)
+{
+    ct_fail(reterr, ENOSPC, "an answer of %zu bytes is too long", len);
+    return fail_in(talk, reterr);
+}
+
+static int copy(const struct talk *talk, struct ct_span value, char *buf,
                 size_t size, struct ct_error *reterr)
 {
-    if (value.len >= size) {
-        ct_fail(reterr, ENOSPC, "an answer of %zu bytes is too long",
-                value.len);
-        return fail_in(client, reterr);
-    }
+    if (value.len >= size)
+        return fail_too_long(talk, value.len, reterr);
     memcpy(buf, value.ptr, value.len);
     buf[value.len] = '\0';
     return 0;
@@ -240,28 +309,30 @@ static int copy(const struct client *client, struct ct_span value, char *buf,
 int talk_word(struct client *client, const char *key, char *buf, size_t size,
               struct ct_error *reterr)
 {
-    const struct ct_span *value = pmi_msg_get(&client->msg, key);
+    struct talk *talk = talk_of(client);
+    const struct ct_span *value = pmi_msg_get(&talk->msg, key);
 
     if (value == NULL || value->len == 0)
-        return fail_lacks(client, key, reterr);
-    return copy(client, *value, buf, size, reterr);
+        return fail_lacks(talk, key, reterr);
+    return copy(talk, *value, buf, size, reterr);
 }
 
 int talk_number(struct client *client, const char *key, unsigned *ret,
                 struct ct_error *reterr)
 {
+    struct talk *talk = talk_of(client);
     long number;
 
-    if (pmi_msg_number(&client->msg, key, 0, INT_MAX, &number) < 0)
-        return fail_lacks(client, key, reterr);
+    if (pmi_msg_number(&talk->msg, key, 0, INT_MAX, &number) < 0)
+        return fail_lacks(talk, key, reterr);
     *ret = (unsigned)number;
     return 0;
 }
 
 /* PMI-2 has the word found, TRUE or FALSE; Hydra also says 1 and 0. */
-static bool says_not_found(const struct client *client)
+static bool says_not_found(const struct talk *talk)
 {
-    const struct ct_span *found = pmi_msg_get(&client->msg, "found");
+    const struct ct_span *found = pmi_msg_get(&talk->msg, "found");
 
     if (found == NULL)
         return false;
@@ -269,14 +340,49 @@ static bool says_not_found(const struct client *client)
            (found->len == 5 && strncasecmp(found->ptr, "FALSE", 5) == 0);
 }
 
-int talk_value(struct client *client, char *buf, size_t size, bool *ret_found,
-               struct ct_error *reterr)
+int talk_value(struct client *client, const char *key,
+               struct client_answer *ret, struct ct_error *reterr)
 {
-    /* Hydra from 4.1 on says "not found" by an rc and nothing else */
-    bool found = !says_no(client) && !says_not_found(client);
+    struct talk *talk = talk_of(client);
+    const struct ct_span *value;
 
-    if (found && talk_word(client, "value", buf, size, reterr) < 0)
-        return -1;
-    *ret_found = found;
+    /* Hydra from 4.1 on says "not found" by an rc and nothing else */
+    ret->found = !says_no(talk) && !says_not_found(talk);
+    if (!ret->found)
+        return 0;
+    value = pmi_msg_get(&talk->msg, key);
+    if (value == NULL || value->len == 0)
+        return fail_lacks(talk, key, reterr);
+    if (carry_decode(*value, ret->buf, ret->size) < 0)
+        return fail_too_long(talk, value->len, reterr);
     return 0;
+}
+
+int talk_get(struct client *client, const char *answer, const char *key,
+             struct client_answer *ret, struct ct_error *reterr)
+{
+    if (talk_ask(client, answer, reterr) < 0)
+        return -1;
+    return talk_value(client, key, ret, reterr);
+}
+
+/* MPICH keeps the socket for another MPI session, and so do its servers. */
+int talk_reopen(struct client *client, struct ct_error *reterr)
+{
+    struct talk *talk = talk_of(client);
+    struct client_start start = {
+        .rank = client->facts.rank,
+        .size = client->facts.size,
+        .jobid = talk->is_slurm ? talk->jobid : NULL,
+        .spawned = client->facts.spawned,
+    };
+
+    talk->dialect = &pmi_dialect_1; /* in which every conversation begins */
+    return talk->wire->begin(client, &start, reterr);
+}
+
+void talk_close(struct client *client)
+{
+    close(talk_of(client)->fd);
+    free(client);
 }

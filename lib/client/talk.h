@@ -4,52 +4,64 @@
 #ifndef CT_CLIENT_TALK_H
 #define CT_CLIENT_TALK_H
 
-#include "client/client.h"
+#include "client/ops.h"
 
 enum {
-    /* Slurm reads a PMI-1 line at once, old clients and servers no more */
+    /* Slurm reads a PMI-1 line at once, old servers no more */
     TALK_LINE_MAX = 1024,
-    TALK_QUESTION_MAX = 2048,
+    TALK_LINE_LONG = 2048, /* any key with any value */
 };
 
-/* What is special of a dialect. Each answers as its function of client.h. */
-struct client_wire {
+/* What two dialects do differently. Each answers as its function of client.h,
+   or asks and leaves the answer in msg. */
+struct talk_wire {
+    const struct client_ops *ops;
     const struct pmi_dialect *dialect;
     int (*begin)(struct client *client, const struct client_start *start,
                  struct ct_error *reterr);
-    int (*put)(struct client *client, const char *key, const char *value,
-               struct ct_error *reterr);
-    int (*fence)(struct client *client, struct ct_error *reterr);
-
-    /* Ask; talk_value() reads the answer. */
-    int (*get)(struct client *client, const char *key, struct ct_error *reterr);
-    int (*attr)(struct client *client, const char *key,
-                struct ct_error *reterr);
-
-    int (*finalize)(struct client *client, struct ct_error *reterr);
-    int (*abort)(struct client *client, int exitcode, struct ct_error *reterr);
+    /* bytes that a value, and a key, cannot have (carry.h) */
+    const char *unsafe, *unsafe_in_key;
 };
 
-extern const struct client_wire client_wire_1, client_wire_2;
+extern const struct talk_wire talk_wire_1, talk_wire_2;
 
-struct client {
+struct talk {
+    struct client client;
     int fd;
-    const struct client_wire *wire;
+    const struct talk_wire *wire;
     const struct pmi_dialect *dialect; /* PMI-1's while PMI-2 begins */
-    struct client_facts facts;
-    bool broken;          /* who speaks next is not known any longer */
+    bool is_slurm;  /* or ctrun: PMI_JOBID is set, a fence of PMI-2 waits */
+    bool broken;    /* who speaks next is not known any longer */
+    bool groups;    /* the server speaks PMI-1.2 */
+    int subversion; /* of PMI-1, that we ask for */
     const char *question; /* its command, for errors */
     struct pmi_out out;
     size_t held, used; /* bytes in `in`; those of the answer in msg */
     struct pmi_msg msg;
-    char out_bytes[TALK_QUESTION_MAX];
+    char carried[PMI_VALUE_MAX]; /* a value of the question, encoded */
+    char jobid[PMI_KVSNAME_MAX]; /* PMI_JOBID */
+    char out_bytes[PMI_FRAME_MAX];
     char in[PMI_FRAME_MAX];
 };
 
+static inline struct talk *talk_of(struct client *client)
+{
+    return (struct talk *)client; /* its first member */
+}
+
 /* Begin a question; add to it; ask. command lives until the answer is there. */
 void talk_begin(struct client *client, const char *command);
+/* The same for one more block, whose lines talk_str() and talk_num() write. */
+void talk_begin_block(struct client *client, const char *command);
+void talk_end_block(struct client *client);
 void talk_str(struct client *client, const char *key, const char *value);
 void talk_num(struct client *client, const char *key, long value);
+
+/* The same for a value that the wire may not be able to carry. */
+void talk_value_of(struct client *client, const char *key, const char *value);
+
+/* The same for key=, whose value is the key of a pair. */
+void talk_key_of(struct client *client, const char *key);
 
 /* Send the question. */
 int talk_send(struct client *client, struct ct_error *reterr);
@@ -77,8 +89,16 @@ int talk_word(struct client *client, const char *key, char *buf, size_t size,
 int talk_number(struct client *client, const char *key, unsigned *ret,
                 struct ct_error *reterr);
 
-/* value= of the answer to a get, if there is one. */
-int talk_value(struct client *client, char *buf, size_t size, bool *ret_found,
-               struct ct_error *reterr);
+/* The value under key of the answer to a get, if there is one. */
+int talk_value(struct client *client, const char *key,
+               struct client_answer *ret, struct ct_error *reterr);
+
+/* Ask, and the same; answer as in talk_ask(). */
+int talk_get(struct client *client, const char *answer, const char *key,
+             struct client_answer *ret, struct ct_error *reterr);
+
+/* What both dialects do alike. */
+int talk_reopen(struct client *client, struct ct_error *reterr);
+void talk_close(struct client *client);
 
 #endif

@@ -95,6 +95,9 @@ struct pmi_dialect {
 extern const struct pmi_dialect pmi_dialect_1;
 extern const struct pmi_dialect pmi_dialect_2;
 
+/* PMI-1, writing a block; what it carries differs: a value may have blanks. */
+extern const struct pmi_dialect pmi_dialect_1_block;
+
 /* `add` for a NUL-terminated word and for a number. */
 void pmi_add_str(const struct pmi_dialect *dialect, struct pmi_out *out,
                  const char *key, const char *value);

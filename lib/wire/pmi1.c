@@ -121,3 +121,34 @@ const struct pmi_dialect pmi_dialect_1 = {
     .add = add,
     .end = end,
 };
+
+static void begin_block(struct pmi_out *out, const char *command)
+{
+    pmi_out_begin(out);
+    pmi_out_put(out, ct_span_str(BLOCK_START));
+    put_value(out, ct_span_str(command));
+    pmi_out_put(out, ct_span_str("\n"));
+}
+
+static void add_line(struct pmi_out *out, const char *key, struct ct_span value)
+{
+    pmi_out_key(out, key);
+    pmi_out_put(out, ct_span_str("="));
+    pmi_out_value(out, value);
+    pmi_out_put(out, ct_span_str("\n"));
+}
+
+static void end_block(struct pmi_out *out)
+{
+    pmi_out_put(out, ct_span_str(BLOCK_LAST));
+    pmi_out_end(out);
+}
+
+const struct pmi_dialect pmi_dialect_1_block = {
+    .name = "PMI-1",
+    .frame = frame,
+    .decode = decode,
+    .begin = begin_block,
+    .add = add_line,
+    .end = end_block,
+};

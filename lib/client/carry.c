@@ -1,0 +1,101 @@
+#include "client/carry.h"
+
+static const char mark[] = "%:";
+static const char digits[] = "0123456789abcdef";
+
+enum { MARK_LEN = sizeof mark - 1, HEX_LEN = 3 /* %XX */ };
+
+static bool has_mark(struct ct_span text)
+{
+    return text.len >= MARK_LEN && memcmp(text.ptr, mark, MARK_LEN) == 0;
+}
+
+static bool is_plain(const char *value, const char *unsafe)
+{
+    return value[0] != '\0' && value[strcspn(value, unsafe)] == '\0' &&
+           !has_mark(ct_span_str(value));
+}
+
+const char *carry_encode(const char *value, const char *unsafe, char *buf,
+                         size_t size)
+{
+    size_t len = MARK_LEN;
+
+    if (is_plain(value, unsafe))
+        return value;
+    if (size <= MARK_LEN)
+        return NULL;
+    memcpy(buf, mark, MARK_LEN);
+    for (; *value != '\0'; value++) {
+        unsigned char c = (unsigned char)*value;
+        bool hex = c == '%' || strchr(unsafe, c) != NULL;
+
+        if (len + (hex ? HEX_LEN : 1) >= size)
+            return NULL;
+        if (hex) {
+            buf[len++] = '%';
+            buf[len++] = digits[c >> 4];
+            buf[len++] = digits[c & 15];
+        } else {
+            buf[len++] = (char)c;
+        }
+    }
+    buf[len] = '\0';
+    return buf;
+}
+
+static int digit(char c)
+{
+    const char *found = c != '\0' ? strchr(digits, c) : NULL;
+
+    return found != NULL ? (int)(found - digits) : -1;
+}
+
+/* The byte that text begins with, and what it takes; -1: it is malformed. */
+static int next_byte(struct ct_span text, size_t *ret_len)
+{
+    int high, low;
+
+    *ret_len = 1;
+    if (text.ptr[0] != '%')
+        return (unsigned char)text.ptr[0];
+    if (text.len < HEX_LEN)
+        return -1;
+    high = digit(text.ptr[1]);
+    low = digit(text.ptr[2]);
+    *ret_len = HEX_LEN;
+    return high < 0 || low < 0 || high + low == 0 ? -1 : high << 4 | low;
+}
+
+/* Its length; -1: it does not fit; -2: no encoder has written it. */
+static long undo(struct ct_span text, char *buf, size_t size)
+{
+    size_t len = 0, used;
+
+    for (size_t at = MARK_LEN; at < text.len; at += used) {
+        int c = next_byte(ct_span(text.ptr + at, text.len - at), &used);
+
+        if (c < 0)
+            return -2;
+        if (len + 1 >= size)
+            return -1;
+        buf[len++] = (char)c;
+    }
+    if (len >= size)
+        return -1;
+    buf[len] = '\0';
+    return (long)len;
+}
+
+long carry_decode(struct ct_span text, char *buf, size_t size)
+{
+    long len = has_mark(text) ? undo(text, buf, size) : -2;
+
+    if (len >= -1)
+        return len;
+    if (text.len >= size)
+        return -1;
+    memcpy(buf, text.ptr, text.len);
+    buf[text.len] = '\0';
+    return (long)text.len;
+}

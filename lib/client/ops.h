@@ -1,0 +1,66 @@
+/*
+ * What makes a client of one kind or another. Private to lib/client.
+ *
+ * Each function answers as its namesake in client.h. What is NULL there is not
+ * (ENOTSUP). Arguments have been looked at: keys and values are as long as the
+ * facts allow.
+ */
+#ifndef CT_CLIENT_OPS_H
+#define CT_CLIENT_OPS_H
+
+#include "client/client.h"
+
+/* Where a value goes. */
+struct client_answer {
+    char *buf;
+    size_t size;
+    bool found;
+};
+
+struct client_ops {
+    const char *name;
+    int (*put)(struct client *client, const char *key, const char *value,
+               struct ct_error *reterr);
+    int (*fence)(struct client *client, struct ct_error *reterr);
+    int (*barrier)(struct client *client, struct ct_error *reterr);
+    int (*barrier_group)(struct client *client, enum client_group kind,
+                         const int *ranks, size_t count, const char *tag,
+                         struct ct_error *reterr);
+    int (*get)(struct client *client, const struct client_source *from,
+               const char *key, struct client_answer *ret,
+               struct ct_error *reterr);
+    int (*attr)(struct client *client, const char *key,
+                struct client_answer *ret, struct ct_error *reterr);
+    int (*node_put)(struct client *client, const char *key, const char *value,
+                    struct ct_error *reterr);
+    int (*node_get)(struct client *client, const char *key, bool wait,
+                    struct client_answer *ret, struct ct_error *reterr);
+    int (*publish)(struct client *client, const char *name, const char *port,
+                   struct ct_error *reterr);
+    int (*unpublish)(struct client *client, const char *name,
+                     struct ct_error *reterr);
+    int (*lookup)(struct client *client, const char *name,
+                  struct client_answer *ret, struct ct_error *reterr);
+    int (*spawn)(struct client *client, const struct client_spawn *spawn,
+                 char *jobid, size_t size, int *codes, size_t code_count,
+                 struct ct_error *reterr);
+    int (*connect)(struct client *client, const char *jobid,
+                   struct ct_error *reterr);
+    int (*disconnect)(struct client *client, const char *jobid,
+                      struct ct_error *reterr);
+    int (*finalize)(struct client *client, struct ct_error *reterr);
+    int (*reopen)(struct client *client, struct ct_error *reterr);
+    int (*abort)(struct client *client, int exitcode, struct ct_error *reterr);
+    void (*close)(struct client *client);
+};
+
+struct client {
+    const struct client_ops *ops;
+    struct client_facts facts;
+};
+
+/* Copy text into *ret. ENOSPC when it does not fit. */
+int client_answer_set(struct client_answer *ret, const char *text, size_t len,
+                      struct ct_error *reterr);
+
+#endif
