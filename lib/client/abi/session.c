@@ -1,0 +1,199 @@
+/*
+ * PMI's functions have no handle: what they work on is in here. It lasts from
+ * the first init to the end of the process, since after a finalize the server
+ * may be asked to begin anew over the same socket.
+ *
+ * A fork has the socket, too, and may go on in its parent's place, as daemons
+ * do. The lock is taken around fork(), so that the child does not inherit it
+ * from a thread that it does not have. It has no threads of libpmix either, so
+ * PMIx ends with a fork.
+ */
+#include "client/abi/session.h"
+
+#include "base/scope.h"
+#include "base/strv.h"
+#include "client/abi/pmi.h"
+#include "wire/mapping.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+extern char **environ;
+
+static struct {
+    pthread_mutex_t lock;
+    struct client *client; /* once there was an init */
+    bool begun;
+    bool prepared; /* for forks */
+    bool debug;    /* PMI_DEBUG */
+    pid_t pid;     /* who has opened the client */
+    unsigned rounds;
+} session = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void lock(void)
+{
+    pthread_mutex_lock(&session.lock);
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&session.lock);
+}
+
+static void print(const char *line)
+{
+    fprintf(stderr, "ctrun PMI: %s\n", line);
+}
+
+static bool is_debugging(void)
+{
+    const char *debug = env_get(environ, "PMI_DEBUG");
+
+    if (debug == NULL)
+        debug = env_get(environ, "PMI2_DEBUG");
+    return debug != NULL && strcmp(debug, "0") != 0;
+}
+
+static int open_client(enum choose_first first, struct ct_error *reterr)
+{
+    if (session.client != NULL)
+        return client_reopen(session.client, reterr);
+    session.client =
+        choose_client(first, environ, session.debug, print, reterr);
+    session.pid = getpid();
+    return session.client != NULL ? 0 : -1;
+}
+
+int session_begin(enum choose_first first, struct client **ret)
+{
+    struct ct_error error;
+
+    lock();
+    if (!session.prepared)
+        pthread_atfork(lock, unlock, unlock);
+    session.prepared = true;
+    session.debug = is_debugging();
+    if (!session.begun && open_client(first, &error) < 0) {
+        print(error.text);
+        unlock();
+        return PMI_FAIL;
+    }
+    session.begun = true;
+    *ret = session.client;
+    return PMI_SUCCESS;
+}
+
+int session_end(void)
+{
+    struct client *client = session_enter();
+    struct ct_error error;
+
+    if (client == NULL)
+        return PMI_ERR_INIT;
+    session.begun = false;
+    return session_leave(client_finalize(client, &error), &error);
+}
+
+bool session_has_begun(void)
+{
+    bool begun;
+
+    lock();
+    begun = session.begun;
+    unlock();
+    return begun;
+}
+
+/* Its threads are our parent's. */
+static bool is_lost(void)
+{
+    return session.pid != getpid() &&
+           strcmp(client_name(session.client), "PMIx") == 0;
+}
+
+struct client *session_enter(void)
+{
+    lock();
+    if (session.begun && !is_lost())
+        return session.client;
+    unlock();
+    return NULL;
+}
+
+unsigned session_round(void)
+{
+    return session.rounds++;
+}
+
+static int code_of(int error)
+{
+    switch (error) {
+    case ENOMEM:
+        return PMI_ERR_NOMEM;
+    case EINVAL:
+        return PMI_ERR_INVALID_ARG;
+    case ENOSPC:
+        return PMI_ERR_INVALID_LENGTH;
+    default:
+        return PMI_FAIL;
+    }
+}
+
+int session_leave(int rc, const struct ct_error *error)
+{
+    bool debug = session.debug;
+
+    unlock();
+    if (rc == 0)
+        return PMI_SUCCESS;
+    if (debug)
+        print(error->text);
+    return code_of(error->code);
+}
+
+void session_abort(int exitcode, const char *text)
+{
+    struct client *client = session_enter();
+
+    if (text != NULL && text[0] != '\0')
+        fprintf(stderr, "%s\n", text);
+    if (client != NULL) {
+        client_abort(client, exitcode, NULL);
+        unlock();
+    }
+    exit(exitcode != 0 ? exitcode : 1);
+}
+
+/* NULL: the server does not tell, or no memory. */
+static unsigned *find_nodes(struct client *client)
+{
+    unsigned size = client_facts(client)->size;
+    CT_AUTO_FREE char *map = malloc(PMI_FRAME_MAX);
+    CT_AUTO_FREE unsigned *node_of = calloc(size, sizeof *node_of);
+    bool found;
+
+    if (map == NULL || node_of == NULL ||
+        client_attr(client, "PMI_process_mapping", map, PMI_FRAME_MAX, &found,
+                    NULL) < 0 ||
+        !found || mapping_decode(ct_span_str(map), size, node_of, NULL) < 0)
+        return NULL;
+    return ct_steal_ptr(&node_of);
+}
+
+int *session_clique(struct client *client, size_t *ret_count)
+{
+    const struct client_facts *facts = client_facts(client);
+    CT_AUTO_FREE unsigned *node_of = find_nodes(client);
+    int *ranks = calloc(facts->size, sizeof *ranks);
+    size_t count = 0;
+
+    if (ranks == NULL)
+        return NULL;
+    for (unsigned rank = 0; rank < facts->size; rank++)
+        if (rank == facts->rank ||
+            (node_of != NULL && node_of[rank] == node_of[facts->rank]))
+            ranks[count++] = (int)rank;
+    *ret_count = count;
+    return ranks;
+}

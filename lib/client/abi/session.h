@@ -1,0 +1,43 @@
+/*
+ * The one client of a process, which libpmi's and libpmi2's functions have no
+ * handle for, and the lock around it.
+ *
+ *      client = session_enter();
+ *      if (client == NULL)
+ *          return PMI_ERR_INIT;
+ *      return session_leave(client_put(client, key, value, &error), &error);
+ */
+#ifndef CT_CLIENT_ABI_SESSION_H
+#define CT_CLIENT_ABI_SESSION_H
+
+#include "client/abi/choose.h"
+
+/*
+ * Begin, or begin anew; when it has begun already, nothing. 0, or a code of
+ * pmi.h, and a line on stderr which says why. *ret is entered then.
+ */
+int session_begin(enum choose_first first, struct client **ret);
+
+/* End. 0 or a code of pmi.h. */
+int session_end(void);
+
+bool session_has_begun(void);
+
+/* Lock; NULL, and not locked: it has not begun, or this is a fork of PMIx's. */
+struct client *session_enter(void);
+
+/* Unlock: the code of pmi.h for rc (0, or -1 and error). */
+int session_leave(int rc, const struct ct_error *error);
+
+/* Print text and end the job, and us with it. */
+void session_abort(int exitcode, const char *text) __attribute__((noreturn));
+
+/* A number that is new, and the same in all ranks that ask as often. Entered.
+ */
+unsigned session_round(void);
+
+/* The numbers of the ranks on our node, ascending, to free(). NULL: no memory.
+ */
+int *session_clique(struct client *client, size_t *ret_count);
+
+#endif
