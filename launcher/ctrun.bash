@@ -12,7 +12,7 @@
 
 _ctrun_options()
 {
-    local of_app="-n -np --np --ntasks -B --bind --no-home --scratch
+    local of_app="-n -np --np --ntasks -B --bind --no-home --scratch --inject-pmi
         --writable-tmpfs --pwd --env -e --cleanenv --no-container"
     local of_job="--engine --engine-args --hosts --hostfile -N --nodes
         --ntasks-per-node --host --overlay-if --pmi --pset --bind-to --map-by --cpus-per-rank --oversubscribe

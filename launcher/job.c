@@ -2,6 +2,7 @@
 
 #include "base/ranklist.h"
 #include "base/scope.h"
+#include "launcher/libpmi.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -20,6 +21,7 @@ extern char **environ;
 struct host {
     struct host_facts facts;
     char user[64], group[64], home[PATH_MAX], cwd[PATH_MAX];
+    char libpmi[PATH_MAX]; /* where ours are, or "" */
 };
 
 static void look_up_names(struct host *host)
@@ -54,6 +56,8 @@ static int look_at_host(struct host *ret, struct ct_error *reterr)
         return ct_fail_errno(reterr, "cannot tell the working directory");
     ret->facts.cwd = ret->cwd;
     look_up_names(ret);
+    if (!libpmi_find(ret->libpmi, sizeof ret->libpmi))
+        ret->libpmi[0] = '\0';
     return 0;
 }
 
@@ -80,7 +84,7 @@ static bool same_container(const struct app_options *a,
 {
     return same_text(a->image, b->image) && same_text(a->pwd, b->pwd) &&
            a->no_home == b->no_home && a->cleanenv == b->cleanenv &&
-           a->writable_tmpfs == b->writable_tmpfs &&
+           a->writable_tmpfs == b->writable_tmpfs && a->inject == b->inject &&
            a->no_container == b->no_container &&
            same_lists(&a->binds, &b->binds) && same_lists(&a->env, &b->env) &&
            same_lists(&a->scratch, &b->scratch);
@@ -89,7 +93,7 @@ static bool same_container(const struct app_options *a,
 static int make_plan(const struct app_options *app, const struct host *host,
                      struct plan *ret, struct ct_error *reterr)
 {
-    const struct plan_request request = {
+    struct plan_request request = {
         .image = app->image,
         .binds = app->binds.items,
         .scratch = app->scratch.items,
@@ -98,9 +102,17 @@ static int make_plan(const struct app_options *app, const struct host *host,
         .no_home = app->no_home,
         .cleanenv = app->cleanenv,
         .writable_tmpfs = app->writable_tmpfs,
+        .pmi_all = app->inject == INJECT_YES,
     };
     struct image image;
 
+    if (app->inject != INJECT_NO && host->libpmi[0] != '\0')
+        request.pmi_dir = host->libpmi;
+    if (app->inject == INJECT_YES && request.pmi_dir == NULL)
+        return ct_fail(reterr, ENOENT,
+                       "--inject-pmi: ctrun's libpmi.so.0 and libpmi2.so.0 "
+                       "are not installed (CTRUN_LIBDIR names another "
+                       "directory)");
     if (app->no_container)
         return plan_make_bare(&request, &host->facts, ret, reterr);
     if (image_open(app->image, &image, reterr) < 0)

@@ -152,6 +152,23 @@ static int set_pmi(struct parser *p, const struct option_row *row,
     return 0;
 }
 
+static int set_inject(struct parser *p, const struct option_row *row,
+                      const char *value)
+{
+    static const struct choice choices[] = {
+        {"auto", INJECT_AUTO},
+        {"yes", INJECT_YES},
+        {"no", INJECT_NO},
+        {0},
+    };
+    int inject = INJECT_YES;
+
+    if (value != NULL && choose(choices, value, &inject) < 0)
+        return takes(p, row->argument, value);
+    p->app->inject = (enum inject_choice)inject;
+    return 0;
+}
+
 static int set_stdin(struct parser *p, const struct option_row *row,
                      const char *value)
 {
@@ -576,6 +593,14 @@ static const struct option_row table[] = {
         .field = APP_FIELD(writable_tmpfs),
     },
     {
+        .names = {"--inject-pmi"},
+        .argument = "auto|yes|no",
+        .optional = true,
+        .scope = APP,
+        .help = "ctrun's libpmi in the place of the image's",
+        .set = set_inject,
+    },
+    {
         .names = {"--pwd"},
         .argument = "DIR",
         .scope = APP,
@@ -750,11 +775,12 @@ static int take_command(struct parser *p)
 static int check_container(struct parser *p)
 {
     const struct app_options *app = p->app;
-    const char *name = app->binds.count > 0     ? "--bind"
-                       : app->scratch.count > 0 ? "--scratch"
-                       : app->writable_tmpfs    ? "--writable-tmpfs"
-                       : app->no_home           ? "--no-home"
-                                                : NULL;
+    const char *name = app->binds.count > 0        ? "--bind"
+                       : app->scratch.count > 0    ? "--scratch"
+                       : app->writable_tmpfs       ? "--writable-tmpfs"
+                       : app->no_home              ? "--no-home"
+                       : app->inject == INJECT_YES ? "--inject-pmi"
+                                                   : NULL;
 
     if (!app->no_container || name == NULL)
         return 0;

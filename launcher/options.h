@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 
+enum inject_choice { INJECT_AUTO, INJECT_YES, INJECT_NO };
 enum pmi_choice { PMI_AUTO, PMI_1, PMI_2, PMI_X, PMI_NONE };
 
 /* One segment between " : ". */
@@ -35,6 +36,7 @@ struct app_options {
     bool cleanenv;       /* -e, --cleanenv */
     bool writable_tmpfs; /* --writable-tmpfs */
     bool no_container;   /* --no-container */
+    enum inject_choice inject; /* --inject-pmi[=auto|yes|no] */
 };
 
 enum stdin_to { STDIN_RANK, STDIN_ALL, STDIN_NONE };

@@ -221,6 +221,11 @@ enum agent_fault agent_fault_of(int code)
 static void note_mpi(struct agent *agent, const struct app *app)
 {
     const struct mpi_info *mpi = &app->mpi;
+    const struct plan *plan = &agent->config.plans[app->plan];
+
+    if (mpi->pmi[0] != '\0' && plan->pmi_dir != NULL)
+        agent_note(agent, 1, "%s: %s is ctrun's own, from %s", app->name,
+                   mpi->pmi, plan->pmi_dir);
 
     if (mpi->wire == MPI_WIRE_NONE)
         agent_note(agent, 1, "%s: no MPI is known of it", app->name);

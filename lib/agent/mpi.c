@@ -53,10 +53,28 @@ static const struct mpi_row *find_row(struct ct_span name)
     return NULL;
 }
 
+/* For these ctrun has others. */
+static const char *const pmi_libraries[] = {"libpmi.so.0", "libpmi2.so.0"};
+
 struct search {
     const struct mpi_row *row;
     struct mpi_info info;
+    bool cached_pmi;  /* those of the cache count, too */
+    struct strv *pmi; /* where they are */
 };
+
+/* One that is left out for want of memory stays the image's. */
+static void note_pmi(struct search *search, struct ct_span name,
+                     struct ct_span path)
+{
+    CT_AUTO_FREE char *text = NULL;
+
+    for (size_t i = 0; i < sizeof pmi_libraries / sizeof pmi_libraries[0]; i++)
+        if (ct_span_is(name, pmi_libraries[i]))
+            text = ct_span_dup(path);
+    if (text != NULL)
+        strv_add(search->pmi, text);
+}
 
 /* Does row stand before the one found so far? */
 static bool better(const struct search *search, const struct mpi_row *row)
@@ -103,6 +121,7 @@ static bool visit_needed(void *ctx, const char *name, const char *path, int fd)
     struct search *search = ctx;
     const struct mpi_row *row = find_row(ct_span_str(name));
 
+    note_pmi(search, ct_span_str(name), ct_span_str(path));
     if (better(search, row)) {
         found(search, row, path, fd);
         search->info.linked = true;
@@ -116,7 +135,9 @@ static bool visit_cached(void *ctx, struct ct_span name, struct ct_span path)
     const struct mpi_row *row = find_row(name);
     char text[sizeof search->info.library];
 
-    if (better(search, row)) {
+    if (search->cached_pmi)
+        note_pmi(search, name, path);
+    if (!search->info.linked && better(search, row)) {
         snprintf(text, sizeof text, "%.*s", (int)path.len, path.ptr);
         found(search, row, text, -1);
     }
@@ -161,13 +182,13 @@ static void complete(int rootfd, struct search *search)
 }
 
 void mpi_inspect(const char *path, const char *library_path, int rootfd,
-                 struct pack *details)
+                 bool all_pmi, struct pack *details, struct strv *pmi)
 {
-    struct search search = {0};
+    struct search search = {.cached_pmi = all_pmi, .pmi = pmi};
 
     /* A script is no error: it has no needs of its own. */
     elf_walk(rootfd, path, library_path, visit_needed, &search, NULL);
-    if (search.row == NULL)
+    if (search.row == NULL || all_pmi)
         search_cache(rootfd, &search);
     complete(rootfd, &search);
     pack_u32(details, search.info.wire);
@@ -175,23 +196,26 @@ void mpi_inspect(const char *path, const char *library_path, int rootfd,
     pack_u32(details, search.info.major);
     pack_str(details, search.info.name);
     pack_str(details, search.info.library);
+    pack_str(details, pmi->count > 0 ? pmi->items[0] : "");
 }
 
 void mpi_unpack(struct unpack *details, struct mpi_info *ret)
 {
-    const char *name, *library;
+    const char *name, *library, *pmi;
 
     ret->wire = (enum mpi_wire)unpack_u32(details);
     ret->linked = unpack_u32(details) != 0;
     ret->major = unpack_u32(details);
     name = unpack_str(details);
     library = unpack_str(details);
-    if (details->failed || name == NULL || library == NULL) {
+    pmi = unpack_str(details);
+    if (details->failed || name == NULL || library == NULL || pmi == NULL) {
         *ret = (struct mpi_info){0};
         return;
     }
     snprintf(ret->name, sizeof ret->name, "%s", name);
     snprintf(ret->library, sizeof ret->library, "%s", library);
+    snprintf(ret->pmi, sizeof ret->pmi, "%s", pmi);
 }
 
 bool mpi_speaks_pmi12(const struct mpi_info *info)

@@ -6,6 +6,7 @@
 #define CT_AGENT_MPI_H
 
 #include "base/pack.h"
+#include "base/strv.h"
 
 #include <stdbool.h>
 
@@ -21,6 +22,7 @@ struct mpi_info {
     unsigned major;    /* first number of the version, 0: not known */
     char name[80];     /* "MPICH 4.0.2" */
     char library[160]; /* where it is, in the image */
+    char pmi[160];     /* where its libpmi.so.0 or libpmi2.so.0 is, or "" */
 };
 
 /*
@@ -28,7 +30,7 @@ struct mpi_info {
  * the image's ld.so.cache has; pack the result. A zygote_inspect.
  */
 void mpi_inspect(const char *path, const char *library_path, int rootfd,
-                 struct pack *details);
+                 bool all_pmi, struct pack *details, struct strv *pmi);
 
 /* What mpi_inspect() packed; all zero when the bytes make no sense. */
 void mpi_unpack(struct unpack *details, struct mpi_info *ret);

@@ -302,6 +302,9 @@ static int fill(struct plan *plan, const struct plan_request *req,
 {
     plan->image_path = absolute(req->image, facts->cwd);
     plan->writable_tmpfs = req->writable_tmpfs;
+    plan->pmi_all = req->pmi_all;
+    if (req->pmi_dir != NULL && (plan->pmi_dir = strdup(req->pmi_dir)) == NULL)
+        return ct_fail_nomem(reterr);
     if (plan->image_path == NULL || add_defaults(plan) < 0 ||
         add_home_and_cwd(plan, req, facts) < 0 ||
         add_accounts(plan, facts) < 0 ||
@@ -353,6 +356,7 @@ void plan_clear(struct plan *plan)
     }
     free(plan->mounts);
     free(plan->image_path);
+    free(plan->pmi_dir);
     free(plan->workdir);
     free(plan->home);
     strv_clear(&plan->env);
@@ -397,6 +401,15 @@ static int describe_mount(const struct mount *m, struct strv *ret)
                      m->optional ? ", if there" : "");
 }
 
+static int describe_pmi(const struct plan *plan, struct strv *ret)
+{
+    if (plan->pmi_dir == NULL)
+        return 0;
+    return strv_addf(ret, "libpmi  %s, for those %s", plan->pmi_dir,
+                     plan->pmi_all ? "of the image"
+                                   : "that the command is linked with");
+}
+
 static int describe_list(const char *word, const struct strv *list,
                          struct strv *ret)
 {
@@ -413,7 +426,8 @@ int plan_describe(const struct plan *plan, struct strv *ret)
     for (size_t i = 0; i < plan->mount_count; i++)
         if (describe_mount(&plan->mounts[i], ret) < 0)
             return -1;
-    if (strv_addf(ret, "workdir %s%s", plan->workdir,
+    if (describe_pmi(plan, ret) < 0 ||
+        strv_addf(ret, "workdir %s%s", plan->workdir,
                   plan->workdir_required ? "" : ", else $HOME, else /") < 0 ||
         describe_list("env", &plan->env, ret) < 0 ||
         (plan->image_path != NULL &&

@@ -36,6 +36,8 @@ struct plan {
     struct mount *mounts;
     size_t mount_count;
     bool writable_tmpfs;
+    char *pmi_dir;       /* whose libpmi*.so.0 take the place of the image's */
+    bool pmi_all;        /* of all that it has, not of the command's alone */
     struct strv env;     /* what the host passes on, and defaults */
     struct strv dropped; /* "NAME (why)": what it does not */
     struct strv env_set; /* --env: over the image's own */
@@ -51,6 +53,8 @@ struct plan_request {
     char *const *env;     /* NULL-terminated NAME=value */
     const char *pwd;      /* --pwd or NULL */
     bool no_home, cleanenv, writable_tmpfs;
+    const char *pmi_dir; /* or NULL: leave the image's alone */
+    bool pmi_all;
 };
 
 /* The host, so that tests can be any host. Strings are the caller's. */

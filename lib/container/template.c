@@ -325,3 +325,37 @@ int template_build(const struct plan *plan, struct template *ret,
         *ret = (struct template){ct_steal_fd(&mntns), b.fuse_pid};
     return rc;
 }
+
+/* Only what is mounted in the caller's own namespace can be cloned. */
+static int clone_of_host(const struct template *template, int hostns,
+                         const char *source, struct ct_error *reterr)
+{
+    const struct mount file = {.source = (char *)source, .readonly = true};
+    CT_AUTO_FD int tree = -1;
+
+    if (setns(hostns, CLONE_NEWNS) < 0)
+        return ct_fail_errno(reterr, "cannot enter the host's mounts");
+    tree = clone_source(&file, reterr);
+    if (setns(template->mntns, CLONE_NEWNS) < 0)
+        return ct_fail_errno(reterr, "cannot enter the container's mounts");
+    return ct_steal_fd(&tree);
+}
+
+int template_cover(const struct template *template, int hostns,
+                   const char *source, const char *target,
+                   struct ct_error *reterr)
+{
+    CT_AUTO_FD int tree = clone_of_host(template, hostns, source, reterr);
+    CT_AUTO_FD int root = open_root("/", reterr);
+    CT_AUTO_FD int file = -1;
+
+    if (tree < 0 || root < 0)
+        return -1;
+    file = kernel_open_in_root(root, target, O_PATH);
+    if (file < 0)
+        return ct_fail_errno(reterr, "cannot find %.200s in the image", target);
+    if (kernel_attach(tree, file) < 0)
+        return ct_fail_errno(reterr, "cannot bind %.100s to %.100s", source,
+                             target);
+    return 0;
+}

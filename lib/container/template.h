@@ -25,4 +25,14 @@ struct template
 int template_build(const struct plan *plan, struct template *ret,
                    struct ct_error *reterr);
 
+/*
+ * Show a file of the host in the place of one that the template has, for all
+ * who come into it afterwards; hostns is the mount namespace of the former.
+ * The caller is in the template's, and stays there. ENOENT: it has no such
+ * file.
+ */
+int template_cover(const struct template *template, int hostns,
+                   const char *source, const char *target,
+                   struct ct_error *reterr);
+
 #endif

@@ -32,6 +32,7 @@ struct place {
     bool ready;
     struct template template;
     struct strv scratch; /* where each rank has a tmpfs of its own */
+    struct strv covered; /* libraries that the host's stand in the place of */
     struct strv env;
 };
 
@@ -221,17 +222,67 @@ static int fill_app(struct host *h, struct app *app, const char *workdir,
     return app->path != NULL ? 0 : -1;
 }
 
-static void describe(struct host *h, const struct app *app)
+/* The name of the file, which is the same as the host's. */
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* Once for each of them, though several commands may need it. */
+static int cover_library(struct host *h, unsigned plan, const char *target,
+                         struct ct_error *reterr)
+{
+    struct place *place = &h->places[plan];
+    CT_AUTO_FREE char *source = NULL;
+
+    for (size_t i = 0; i < place->covered.count; i++)
+        if (strcmp(place->covered.items[i], target) == 0)
+            return 0;
+    if (asprintf(&source, "%s/%s", h->config->plans[plan].pmi_dir,
+                 name_of(target)) < 0) {
+        source = NULL;
+        return ct_fail_nomem(reterr);
+    }
+    if (template_cover(&place->template, h->base_ns, source, target, reterr) <
+        0)
+        return rank_not_the_command(reterr);
+    return strv_add(&place->covered, target) < 0 ? ct_fail_nomem(reterr) : 0;
+}
+
+static int cover_libraries(struct host *h, unsigned plan,
+                           const struct strv *paths, struct ct_error *reterr)
+{
+    if (!contained(h, plan) || h->config->plans[plan].pmi_dir == NULL)
+        return 0;
+    for (size_t i = 0; i < paths->count; i++)
+        if (cover_library(h, plan, paths->items[i], reterr) < 0)
+            return -1;
+    return 0;
+}
+
+/* Look into it, and tell what was seen. */
+static int describe(struct host *h, const struct app *app,
+                    struct ct_error *reterr)
 {
     struct pack p = {0};
+    struct strv pmi = {0};
     CT_AUTO_FD int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int rc;
 
     pack_u32(&p, ZYGOTE_PREPARED);
     pack_u32(&p, app->number);
     h->config->inspect(
         app->path, strv_env_get(&h->places[app->plan].env, "LD_LIBRARY_PATH"),
-        root, &p);
-    send_and_free(h, &p);
+        root, h->config->plans[app->plan].pmi_all, &p, &pmi);
+    rc = cover_libraries(h, app->plan, &pmi, reterr);
+    strv_clear(&pmi);
+    if (rc < 0)
+        free(p.bytes);
+    else
+        send_and_free(h, &p);
+    return rc;
 }
 
 static int prepare(struct host *h, struct unpack *u, unsigned number,
@@ -259,8 +310,7 @@ static int prepare(struct host *h, struct unpack *u, unsigned number,
         return rank_not_the_command(reterr);
     if (fill_app(h, app, workdir, path, reterr) < 0)
         return -1;
-    describe(h, app);
-    return 0;
+    return describe(h, app, reterr);
 }
 
 static void handle_prepare(struct host *h, struct unpack *u, const int *fds)

@@ -119,11 +119,13 @@ static struct mpi_info inspect(int rootfd, const char *path,
                                const char *library_path)
 {
     struct pack packed = {0};
+    struct strv pmi = {0};
     struct unpack details;
     struct mpi_info info;
 
     memset(&info, 0xff, sizeof info);
-    mpi_inspect(path, library_path, rootfd, &packed);
+    mpi_inspect(path, library_path, rootfd, false, &packed, &pmi);
+    strv_clear(&pmi);
     ck_assert(!packed.failed);
     details = (struct unpack){.bytes = packed.bytes, .len = packed.len};
     mpi_unpack(&details, &info);
@@ -343,8 +345,10 @@ START_TEST(bytes_that_make_no_sense)
 {
     static const struct mpi_info zero;
     struct pack good = {0};
+    struct strv pmi = {0};
 
-    mpi_inspect("/bin/none", NULL, root, &good);
+    mpi_inspect("/bin/none", NULL, root, false, &good, &pmi);
+    strv_clear(&pmi);
     for (size_t len = 0; len < good.len; len++) {
         struct unpack details = {.bytes = good.bytes, .len = len};
         struct mpi_info info;
@@ -370,10 +374,12 @@ START_TEST(long_texts_are_cut_off)
     pack_u32(&packed, 4);
     pack_str(&packed, text);
     pack_str(&packed, text);
+    pack_str(&packed, text);
     details = (struct unpack){.bytes = packed.bytes, .len = packed.len};
     mpi_unpack(&details, &info);
     ck_assert_uint_eq(strlen(info.name), sizeof info.name - 1);
     ck_assert_uint_eq(strlen(info.library), sizeof info.library - 1);
+    ck_assert_uint_eq(strlen(info.pmi), sizeof info.pmi - 1);
     free(packed.bytes);
 }
 END_TEST

@@ -152,8 +152,11 @@ static inline struct plan image_plan(struct plan_request request)
 /* ---- the zygote ---- */
 
 static inline void inspect(const char *path, const char *library_path,
-                           int rootfd, struct pack *details)
+                           int rootfd, bool all_pmi, struct pack *details,
+                           struct strv *pmi)
 {
+    if (all_pmi && strv_add(pmi, "/lib/libpmi.so.0") < 0)
+        details->failed = true;
     pack_str(details, path);
     pack_str(details, library_path);
     pack_u32(details, faccessat(rootfd, "marker", F_OK, 0) == 0);
