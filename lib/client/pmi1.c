@@ -1,7 +1,10 @@
+#include "base/scope.h"
 #include "client/talk.h"
+#include "wire/mapping.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 
 /* A server that we have dialled learns who we are, and says it back. */
@@ -172,6 +175,80 @@ static int attr(struct client *client, const char *key,
     return get(client, &ours, key, ret, reterr);
 }
 
+/* ---- attributes of the node ----
+ *
+ * PMI-1 has none. What is put is seen by all ranks of the node at once, so they
+ * are keys of the KVS with the node's number in it; Flux, which has no numbers
+ * for us, does not exchange keys that begin with "local::". Nothing tells when
+ * one is put, so who waits asks again.
+ */
+
+/* Of ours; -1: the server does not tell. */
+static int find_node(struct client *client, long *ret, struct ct_error *reterr)
+{
+    const struct client_facts *facts = &client->facts;
+    CT_AUTO_FREE char *map = malloc(PMI_FRAME_MAX);
+    CT_AUTO_FREE unsigned *node_of = calloc(facts->size, sizeof *node_of);
+    struct client_answer answer = {.buf = map, .size = PMI_FRAME_MAX};
+
+    if (map == NULL || node_of == NULL)
+        return ct_fail_nomem(reterr);
+    if (attr(client, "PMI_process_mapping", &answer, reterr) < 0)
+        return -1;
+    *ret = -1;
+    if (answer.found &&
+        mapping_decode(ct_span_str(map), facts->size, node_of, NULL) == 0)
+        *ret = (long)node_of[facts->rank];
+    return 0;
+}
+
+static int node_key(struct client *client, const char *key,
+                    char ret[PMI_KEY_MAX], struct ct_error *reterr)
+{
+    struct talk *talk = talk_of(client);
+    int len;
+
+    if (!talk->node_known && find_node(client, &talk->node, reterr) < 0)
+        return -1;
+    talk->node_known = true;
+    if (talk->node < 0)
+        len = snprintf(ret, PMI_KEY_MAX, "local::%s", key);
+    else
+        len = snprintf(ret, PMI_KEY_MAX, "local::%ld::%s", talk->node, key);
+    if (len >= PMI_KEY_MAX)
+        return ct_fail(reterr, EMSGSIZE, "the key '%.64s' is too long", key);
+    return 0;
+}
+
+static int node_put(struct client *client, const char *key, const char *value,
+                    struct ct_error *reterr)
+{
+    char name[PMI_KEY_MAX];
+
+    if (node_key(client, key, name, reterr) < 0)
+        return -1;
+    return put(client, name, value, reterr);
+}
+
+static int node_get(struct client *client, const char *key, bool wait,
+                    struct client_answer *ret, struct ct_error *reterr)
+{
+    char name[PMI_KEY_MAX];
+    int pause = 1; /* ms */
+
+    if (node_key(client, key, name, reterr) < 0)
+        return -1;
+    while (attr(client, name, ret, reterr) == 0) {
+        if (ret->found || !wait)
+            return 0;
+        poll(NULL, 0, pause);
+        pause = pause < 64 ? pause * 2 : pause;
+    }
+    return -1; /* the server has gone, too, when the job ends */
+}
+
+/* ---- names ---- */
+
 static int publish(struct client *client, const char *name, const char *port,
                    struct ct_error *reterr)
 {
@@ -297,6 +374,8 @@ static const struct client_ops ops = {
     .barrier_group = barrier_group,
     .get = get,
     .attr = attr,
+    .node_put = node_put,
+    .node_get = node_get,
     .publish = publish,
     .unpublish = unpublish,
     .lookup = lookup,

@@ -30,10 +30,12 @@ struct talk {
     int fd;
     const struct talk_wire *wire;
     const struct pmi_dialect *dialect; /* PMI-1's while PMI-2 begins */
-    bool is_slurm;  /* or ctrun: PMI_JOBID is set, a fence of PMI-2 waits */
-    bool broken;    /* who speaks next is not known any longer */
-    bool groups;    /* the server speaks PMI-1.2 */
-    int subversion; /* of PMI-1, that we ask for */
+    bool is_slurm;   /* or ctrun: PMI_JOBID is set, a fence of PMI-2 waits */
+    bool broken;     /* who speaks next is not known any longer */
+    bool groups;     /* the server speaks PMI-1.2 */
+    int subversion;  /* of PMI-1, that we ask for */
+    bool node_known; /* PMI-1 has been asked for it */
+    long node;       /* -1: it does not tell */
     const char *question; /* its command, for errors */
     struct pmi_out out;
     size_t held, used; /* bytes in `in`; those of the answer in msg */
