@@ -180,7 +180,8 @@ static int attr(struct client *client, const char *key,
  * PMI-1 has none. What is put is seen by all ranks of the node at once, so they
  * are keys of the KVS with the node's number in it; Flux, which has no numbers
  * for us, does not exchange keys that begin with "local::". Nothing tells when
- * one is put, so who waits asks again.
+ * one is put, so who waits asks again, and not for ever: Hydra shows to others
+ * what is put only after a barrier (it speaks PMI-2, but not over PMI_PORT).
  */
 
 /* Of ours; -1: the server does not tell. */
@@ -233,18 +234,19 @@ static int node_put(struct client *client, const char *key, const char *value,
 static int node_get(struct client *client, const char *key, bool wait,
                     struct client_answer *ret, struct ct_error *reterr)
 {
+    enum { PAUSES = 500 }; /* after the first few of 64 ms, so 32 s */
     char name[PMI_KEY_MAX];
-    int pause = 1; /* ms */
 
     if (node_key(client, key, name, reterr) < 0)
         return -1;
-    while (attr(client, name, ret, reterr) == 0) {
+    for (int i = 0; i < PAUSES; i++) {
+        if (attr(client, name, ret, reterr) < 0)
+            return -1;
         if (ret->found || !wait)
             return 0;
-        poll(NULL, 0, pause);
-        pause = pause < 64 ? pause * 2 : pause;
+        poll(NULL, 0, i < 6 ? 1 << i : 64);
     }
-    return -1; /* the server has gone, too, when the job ends */
+    return ct_fail(reterr, ETIMEDOUT, "nobody has put '%.64s'", key);
 }
 
 /* ---- names ---- */
