@@ -152,7 +152,10 @@ void session_begin(struct ctpmi_client *client,
                    const struct pmi_dialect *dialect);
 void session_end(struct ctpmi_client *client);
 
-/* The value of a key that must be there and have 1 to max bytes. */
+/*
+ * The value of a key that must be there (EPROTO, a breach) and have 1 to max
+ * bytes without a line feed (EINVAL, a refusal).
+ */
 int call_text(struct call *call, const char *key, size_t max,
               struct ct_span *ret, struct ct_error *reterr);
 /* PMI-2: the thread id to be echoed, or NULL; keep it for a delayed answer. */

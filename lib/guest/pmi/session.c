@@ -214,12 +214,13 @@ int call_text(struct call *call, const char *key, size_t max,
     const struct ct_span *value = pmi_msg_get(call->msg, key);
 
     if (value == NULL || value->len == 0)
-        return ct_fail(reterr, EPROTO, "%s is missing", key);
+        return ct_fail(reterr, value == NULL ? EPROTO : EINVAL, "%s is missing",
+                       key);
     if (value->len > max)
-        return ct_fail(reterr, EPROTO, "%s is longer than %zu bytes", key, max);
+        return ct_fail(reterr, EINVAL, "%s is longer than %zu bytes", key, max);
     /* No answer could carry it. */
     if (memchr(value->ptr, '\n', value->len) != NULL)
-        return ct_fail(reterr, EPROTO, "%s has a line feed", key);
+        return ct_fail(reterr, EINVAL, "%s has a line feed", key);
     *ret = *value;
     return 0;
 }
@@ -360,6 +361,19 @@ static void answer_refused(struct call *call, const char *reply)
     reply_error(call, reply, "this dialect cannot carry the value");
 }
 
+/*
+ * What an application may hand to its library, which leaves the judgement to
+ * us (Slurm's libpmi2), is refused as often as it comes.
+ */
+static void answer_failed(struct call *call, const char *reply,
+                          const struct ct_error *error)
+{
+    if (error->code == EINVAL)
+        reply_error(call, reply, error->text);
+    else
+        strike(call, reply, error->text);
+}
+
 static void run_command(struct call *call)
 {
     const struct pmi_command *row = find_command(call);
@@ -372,7 +386,7 @@ static void run_command(struct call *call)
                call->client->state == SESSION_READY ? "initialised already"
                                                     : "not initialised");
     else if (row->handle(call, &error) < 0)
-        strike(call, row->reply, error.text);
+        answer_failed(call, row->reply, &error);
     else if (call->out->refused)
         answer_refused(call, row->reply);
 }
