@@ -366,13 +366,14 @@ START_TEST(ring_with_a_detached_rank)
 {
     struct host *host = host_ready2(3);
 
-    say2(&host->ranks[0], "cmd=ring;left=a;right=b;");
+    say2(&host->ranks[0], "cmd=ring;ring-left=a;ring-right=b;");
     ctpmi_detach(host->ranks[0].client);
-    say2(&host->ranks[1], "cmd=ring;left=a;right=b;");
-    say2(&host->ranks[2], "cmd=ring;left=a;right=b;");
-    expect(&host->ranks[1], "");
-    ask2(&host->ranks[1], "cmd=job-getid;",
-         "cmd=job-getid-response;rc=0;jobid=7.0;");
+    say2(&host->ranks[1], "cmd=ring;ring-left=a;ring-right=b;");
+    say2(&host->ranks[2], "cmd=ring;ring-left=c;ring-right=d;");
+    expect2(&host->ranks[1],
+            "cmd=ring-response;rc=0;ring-count=1;ring-left=b;ring-right=c;");
+    expect2(&host->ranks[2],
+            "cmd=ring-response;rc=0;ring-count=2;ring-left=b;ring-right=a;");
     host_free(host);
 }
 END_TEST
@@ -745,6 +746,36 @@ START_TEST(fence_of_three_nodes)
 }
 END_TEST
 
+/* Twice: the second ring's values are not the first's. */
+START_TEST(ring_of_three_nodes)
+{
+    struct host *nodes[NODES];
+    char text[128];
+
+    start_nodes(nodes, 0);
+    for (unsigned r = 0; r < 6; r++)
+        init2(rank_of(nodes, r));
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned r = 0; r < 6; r++) {
+            snprintf(text, sizeof text,
+                     "cmd=ring;ring-count=1;ring-left=%ul%u;ring-right=%ur%u;",
+                     r, round, r, round);
+            say2(rank_of(nodes, r), text);
+            expect(rank_of(nodes, r), "");
+        }
+        exchange(nodes, NODES);
+        for (unsigned r = 0; r < 6; r++) {
+            snprintf(text, sizeof text,
+                     "cmd=ring-response;rc=0;ring-count=%u;ring-left=%ur%u;"
+                     "ring-right=%ul%u;",
+                     r, (r + 5) % 6, round, (r + 1) % 6, round);
+            expect2(rank_of(nodes, r), text);
+        }
+    }
+    free_nodes(nodes);
+}
+END_TEST
+
 static void all_barrier(struct host **nodes)
 {
     for (unsigned r = 0; r < 6; r++)
@@ -1012,6 +1043,7 @@ static void add_loops(TCase *tc)
 static void add_nodes(TCase *tc)
 {
     tcase_add_test(tc, fence_of_three_nodes);
+    tcase_add_test(tc, ring_of_three_nodes);
     tcase_add_test(tc, fence_carries_what_is_new);
     tcase_add_test(tc, fence_of_two_nodes_and_then_of_all);
     tcase_add_test(tc, node_group_stays_on_its_node);

@@ -317,8 +317,8 @@ static const struct {
      "cmd=name-publish-response;rc=1;errmsg=port_is_missing;"},
     {"cmd=name-lookup;",
      "cmd=name-lookup-response;rc=1;errmsg=name_is_missing;"},
-    {"cmd=ring;count=1;left=a;",
-     "cmd=ring-response;rc=1;errmsg=right_is_missing;"},
+    {"cmd=ring;ring-count=1;ring-left=a;",
+     "cmd=ring-response;rc=1;errmsg=ring-right_is_missing;"},
     {"cmd=fullinit;pmirank=0;",
      "cmd=fullinit-response;rc=1;errmsg=initialised_already;"},
     {"cmd=spawn;ncmds=1;", "cmd=spawn-response;rc=1;"
@@ -410,8 +410,9 @@ static const char *const threaded[][2] = {
      "cmd=kvs-fence-response;thrid=0x7f00;rc=0;"},
     {"cmd=info-getjobattr;thrid=0x7f00;key=none;",
      "cmd=info-getjobattr-response;thrid=0x7f00;rc=0;found=FALSE;"},
-    {"cmd=ring;thrid=0x7f00;count=1;left=a;right=a;",
-     "cmd=ring-response;thrid=0x7f00;rc=0;count=0;left=a;right=a;"},
+    {"cmd=ring;thrid=0x7f00;ring-count=1;ring-left=a;ring-right=a;",
+     "cmd=ring-response;thrid=0x7f00;rc=0;ring-count=0;ring-left=a;ring-right="
+     "a;"},
     {"cmd=kvs-put;thrid=0x7f00;key=k;",
      "cmd=kvs-put-response;thrid=0x7f00;rc=1;errmsg=value_is_missing;"},
     {"cmd=no-such;thrid=0x7f00;",
@@ -440,7 +441,7 @@ START_TEST(thread_ids_are_not_mixed_up)
     say2(&ranks[0], "cmd=kvs-fence;thrid=0xf;");
     say2(&ranks[0], "cmd=info-getnodeattr;thrid=0xa;key=k;wait=TRUE;");
     say2(&ranks[0], "cmd=spawn;thrid=0xc;subcmd=a;maxprocs=1;");
-    say2(&ranks[0], "cmd=ring;thrid=0xb;left=l;right=r;");
+    say2(&ranks[0], "cmd=ring;thrid=0xb;ring-left=l;ring-right=r;");
     expect2(&ranks[0], "");
     say2(&ranks[1], "cmd=kvs-fence;");
     expect2(&ranks[0], "cmd=kvs-fence-response;thrid=0xf;rc=0;");
@@ -449,9 +450,9 @@ START_TEST(thread_ids_are_not_mixed_up)
     say2(&ranks[1], "cmd=info-putnodeattr;key=k;value=v;");
     expect2(&ranks[0], "cmd=info-getnodeattr-response;thrid=0xa;rc=0;"
                        "found=TRUE;value=v;");
-    say2(&ranks[1], "cmd=ring;left=L;right=R;");
-    expect2(&ranks[0],
-            "cmd=ring-response;thrid=0xb;rc=0;count=0;left=R;right=L;");
+    say2(&ranks[1], "cmd=ring;ring-left=L;ring-right=R;");
+    expect2(&ranks[0], "cmd=ring-response;thrid=0xb;rc=0;ring-count=0;ring-"
+                       "left=R;ring-right=L;");
     host_free(host);
 }
 END_TEST
@@ -611,13 +612,19 @@ START_TEST(ring_gives_neighbours)
     struct rank *ranks = host->ranks;
 
     for (int round = 0; round < 2; round++) {
-        say2(&ranks[2], "cmd=ring;count=1;left=l2;right=r2;");
-        say2(&ranks[0], "cmd=ring;count=1;left=l0;right=r0;");
+        say2(&ranks[2], "cmd=ring;ring-count=1;ring-left=l2;ring-right=r2;");
+        say2(&ranks[0], "cmd=ring;ring-count=1;ring-left=l0;ring-right=r0;");
         expect2(&ranks[0], "");
-        say2(&ranks[1], "cmd=ring;count=1;left=l1;right=r1;");
-        expect2(&ranks[0], "cmd=ring-response;rc=0;count=0;left=r2;right=l1;");
-        expect2(&ranks[1], "cmd=ring-response;rc=0;count=1;left=r0;right=l2;");
-        expect2(&ranks[2], "cmd=ring-response;rc=0;count=2;left=r1;right=l0;");
+        say2(&ranks[1], "cmd=ring;ring-count=1;ring-left=l1;ring-right=r1;");
+        expect2(
+            &ranks[0],
+            "cmd=ring-response;rc=0;ring-count=0;ring-left=r2;ring-right=l1;");
+        expect2(
+            &ranks[1],
+            "cmd=ring-response;rc=0;ring-count=1;ring-left=r0;ring-right=l2;");
+        expect2(
+            &ranks[2],
+            "cmd=ring-response;rc=0;ring-count=2;ring-left=r1;ring-right=l0;");
     }
     host_free(host);
 }
@@ -627,25 +634,31 @@ START_TEST(second_ring_is_refused_and_the_first_goes_on)
 {
     struct host *host = host_ready2(2);
 
-    say2(&host->ranks[0], "cmd=ring;left=a;right=b;");
-    ask2(&host->ranks[0], "cmd=ring;left=c;right=d;",
+    say2(&host->ranks[0], "cmd=ring;ring-left=a;ring-right=b;");
+    ask2(&host->ranks[0], "cmd=ring;ring-left=c;ring-right=d;",
          "cmd=ring-response;rc=1;errmsg=it_waits_in_this_fence_already;");
-    say2(&host->ranks[1], "cmd=ring;left=e;right=f;");
-    expect2(&host->ranks[0], "cmd=ring-response;rc=0;count=0;left=f;right=e;");
-    expect2(&host->ranks[1], "cmd=ring-response;rc=0;count=1;left=b;right=a;");
+    say2(&host->ranks[1], "cmd=ring;ring-left=e;ring-right=f;");
+    expect2(&host->ranks[0],
+            "cmd=ring-response;rc=0;ring-count=0;ring-left=f;ring-right=e;");
+    expect2(&host->ranks[1],
+            "cmd=ring-response;rc=0;ring-count=1;ring-left=b;ring-right=a;");
     host_free(host);
 }
 END_TEST
 
-START_TEST(ring_beyond_this_node_is_refused)
+/* The host of this test has no way to other nodes. */
+START_TEST(ring_beyond_this_node_is_a_fault)
 {
+    static const char *const words[] = {"beyond this node", NULL};
     static const unsigned node_of[] = {0, 1};
+    struct ctpmi_callbacks callbacks = host_callbacks;
     struct ctpmi_facts facts = {.jobid = "7.0", .size = 2, .node_of = node_of};
-    struct host *host = host_start(&host_callbacks, &facts, 0);
 
+    callbacks.fence = NULL;
+    struct host *host = host_start(&callbacks, &facts, 0);
     init2(&host->ranks[0]);
-    ask2(&host->ranks[0], "cmd=ring;count=1;left=a;right=a;",
-         "cmd=ring-response;rc=1;errmsg=a_ring_beyond_this_node;");
+    say2(&host->ranks[0], "cmd=ring;ring-count=1;ring-left=a;ring-right=a;");
+    expect_fault(host, 0, CTPMI_PROTOCOL, words);
     host_free(host);
 }
 END_TEST
@@ -1120,7 +1133,7 @@ static void add_waits(TCase *tc)
     tcase_add_test(tc, wait_with_hope_is_none);
     tcase_add_test(tc, ring_gives_neighbours);
     tcase_add_test(tc, second_ring_is_refused_and_the_first_goes_on);
-    tcase_add_test(tc, ring_beyond_this_node_is_refused);
+    tcase_add_test(tc, ring_beyond_this_node_is_a_fault);
 }
 
 static void add_rest(TCase *tc)

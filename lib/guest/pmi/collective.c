@@ -12,6 +12,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 
 static const char RING[] = "ring"; /* no PMI-1 group is named so */
 
@@ -66,6 +67,48 @@ static void release_all(struct ctpmi_job *job, struct ct_span name,
         if (index >= 0 && job->clients[index] != NULL)
             release(job->clients[index], name);
     }
+}
+
+/* What a rank shows its neighbour on that side; no client can put such a key.
+ */
+static struct ct_span ring_key(char buf[PMI_KEY_MAX], const char *side,
+                               unsigned rank)
+{
+    snprintf(buf, PMI_KEY_MAX, "PMI_ring-%s-%u", side, rank);
+    return ct_span_str(buf);
+}
+
+static void ring_add(struct reply *reply, const char *as, const char *side,
+                     unsigned rank)
+{
+    char key[PMI_KEY_MAX];
+    struct ct_span value;
+
+    if (kvs_get(reply->client->job->kvs, ring_key(key, side, rank), &value) ==
+        0)
+        pmi_dialect_2.add(&reply->out, as, value);
+}
+
+static void ring_answer(struct ctpmi_client *client)
+{
+    unsigned n = client->job->size;
+    struct reply reply;
+
+    client->waiting--;
+    reply_start(&reply, client, "ring-response");
+    reply_thrid(&reply.out, client, WAIT_RING);
+    pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
+    pmi_add_num(&pmi_dialect_2, &reply.out, "ring-count", client->rank);
+    ring_add(&reply, "ring-left", "right", (client->rank + n - 1) % n);
+    ring_add(&reply, "ring-right", "left", (client->rank + 1) % n);
+    reply_send(&reply);
+}
+
+static void ring_close(struct ctpmi_job *job)
+{
+    for (unsigned i = 0; i < job->local_count; i++)
+        if (job->clients[i] != NULL && job->clients[i]->waiting > 0)
+            ring_answer(job->clients[i]);
 }
 
 /* Key and value of every entry, each behind its length, for the other nodes. */
@@ -229,7 +272,9 @@ void ctpmi_fence_done(struct ctpmi_fence *fence, const void *data, size_t len)
     struct ctpmi_client *waiter = any_waiter(job, fence);
 
     fence_unlink(fence);
-    if (rc == 0)
+    if (rc == 0 && strcmp(fence->name, RING) == 0)
+        ring_close(job);
+    else if (rc == 0)
         release_all(job, ct_span_str(fence->name), fence->members,
                     fence->count);
     else if (waiter != NULL)
@@ -317,71 +362,46 @@ int fence_enter(struct call *call, struct ct_span name, const unsigned *members,
     return 0;
 }
 
-static void ring_answer(struct ctpmi_job *job, unsigned index)
+static int ring_put(struct ctpmi_client *client, const char *side,
+                    struct ct_span value, struct ct_error *reterr)
 {
-    unsigned n = job->local_count;
-    struct reply reply;
+    unsigned owner = (unsigned)job_local_index(client->job, client->rank);
+    char key[PMI_KEY_MAX];
 
-    job->clients[index]->waiting--;
-    reply_start(&reply, job->clients[index], "ring-response");
-    reply_thrid(&reply.out, job->clients[index], WAIT_RING);
-    pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
-    pmi_add_num(&pmi_dialect_2, &reply.out, "count", index);
-    pmi_add_str(&pmi_dialect_2, &reply.out, "left",
-                job->clients[(index + n - 1) % n]->ring_right);
-    pmi_add_str(&pmi_dialect_2, &reply.out, "right",
-                job->clients[(index + 1) % n]->ring_left);
-    reply_send(&reply);
+    return kvs_put(client->job->kvs, owner, ring_key(key, side, client->rank),
+                   value, reterr);
 }
 
-static void ring_clear(struct ctpmi_client *client)
+/* All of this node have put theirs. */
+static int ring_pass(struct ctpmi_job *job, struct ct_error *reterr)
 {
-    free(client->ring_left);
-    free(client->ring_right);
-    client->ring_left = client->ring_right = NULL;
+    if (job->local_count < job->size)
+        return exchange(job, ct_span_str(RING), NULL, 0, reterr);
+    ring_close(job);
+    return 0;
 }
 
-/* Not when one that had arrived has been detached: its values are lost. */
-static bool ring_is_whole(const struct ctpmi_job *job)
-{
-    for (unsigned i = 0; i < job->local_count; i++)
-        if (job->clients[i] == NULL || job->clients[i]->ring_left == NULL)
-            return false;
-    return true;
-}
-
-static void ring_close(struct ctpmi_job *job)
-{
-    if (!ring_is_whole(job))
-        return;
-    for (unsigned i = 0; i < job->local_count; i++)
-        ring_answer(job, i);
-    for (unsigned i = 0; i < job->local_count; i++)
-        ring_clear(job->clients[i]);
-}
-
-/* Slurm's PMIX_Ring: each rank gets its neighbours' values and its place. */
+/*
+ * Slurm's PMIX_Ring: each rank gets its neighbours' values and its place. It is
+ * a fence of all behind a put of each.
+ */
 int ring_enter(struct call *call, struct ct_span left, struct ct_span right,
                struct ct_error *reterr)
 {
     struct ctpmi_client *client = call->client;
     struct ctpmi_job *job = client->job;
-    CT_AUTO_FREE char *left_copy = ct_span_dup(left);
-    CT_AUTO_FREE char *right_copy = ct_span_dup(right);
-
-    if (left_copy == NULL || right_copy == NULL)
-        return ct_fail_nomem(reterr);
-    if (job->local_count < job->size)
-        return ct_fail(reterr, ENOTSUP, "a ring beyond this node");
     int rc = arrive(call, WAIT_RING, ct_span_str(RING), NULL, job->local_count,
                     reterr);
+
     if (rc < 0)
         return -1;
-    ring_clear(client);
-    client->ring_left = ct_steal_ptr(&left_copy);
-    client->ring_right = ct_steal_ptr(&right_copy);
-    if (rc == 1)
-        ring_close(job);
+    if (ring_put(client, "left", left, reterr) < 0 ||
+        ring_put(client, "right", right, reterr) < 0 ||
+        (rc == 1 && ring_pass(job, reterr) < 0)) {
+        /* The others have arrived, and would wait for ever. */
+        session_fault(client, CTPMI_PROTOCOL, "%s", reterr->text);
+        return -1;
+    }
     return 0;
 }
 

@@ -171,8 +171,8 @@ static int on_ring(struct call *call, struct ct_error *reterr)
 {
     struct ct_span left, right;
 
-    if (call_text(call, "left", PMI_VALUE_MAX, &left, reterr) < 0 ||
-        call_text(call, "right", PMI_VALUE_MAX, &right, reterr) < 0)
+    if (call_text(call, "ring-left", PMI_VALUE_MAX, &left, reterr) < 0 ||
+        call_text(call, "ring-right", PMI_VALUE_MAX, &right, reterr) < 0)
         return -1;
     return ring_enter(call, left, right, reterr);
 }

@@ -65,8 +65,6 @@ struct ctpmi_client {
     unsigned waiting; /* fences it has arrived in and not been let out of */
     char thrids[WAIT_KINDS][THRID_SIZE]; /* PMI-2: to be echoed; or "" */
     char *attr_wait;                     /* PMI-2: node attribute */
-    char *ring_left; /* PMI-2 ring: its values while it waits */
-    char *ring_right;
     struct spawn_build *spawn; /* PMI-1: blocks so far; else under way */
     struct ctpmi_name *name;   /* asked for, and not answered */
 };

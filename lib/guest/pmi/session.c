@@ -522,8 +522,6 @@ void ctpmi_detach(struct ctpmi_client *client)
     drop(&client->in, &client->in_len);
     drop(&client->out, &client->out_len);
     free(client->attr_wait);
-    free(client->ring_left);
-    free(client->ring_right);
     free(client);
 }
 
