@@ -234,7 +234,7 @@ static int spawn(struct client *client, const struct client_spawn *spawn,
         return -1;
     if (size > 0)
         jobid[0] = '\0';
-    if (pmi_msg_get(&talk_of(client)->msg, "jobid") == NULL)
+    if (size == 0 || pmi_msg_get(&talk_of(client)->msg, "jobid") == NULL)
         return 0;
     return talk_word(client, "jobid", jobid, size, reterr);
 }
