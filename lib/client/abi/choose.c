@@ -5,9 +5,10 @@
  * very process.
  *
  * Which wire: Slurm and ctrun speak both, and say PMI_JOBID. PMI-1.2 is ctrun's
- * alone of these, and has barriers of groups; of Slurm's two PMI-2 is the one
- * without its limit of 1024 bytes a line. A server that says no to one version
- * can be asked for the next over the same socket.
+ * alone of these, and has barriers of groups; Slurm 22.05.8 refuses it, and
+ * then crashes. Of Slurm's two PMI-2 is the one without its limit of 1024 bytes
+ * a line. A server that says no to one version can be asked for the next over
+ * the same socket.
  */
 #include "client/abi/choose.h"
 
@@ -30,10 +31,13 @@ static const struct wire pmi1 = {"PMI-1", &pmi_dialect_1, false, false};
 static const struct wire pmi12 = {"PMI-1.2", &pmi_dialect_1, true, true};
 static const struct wire pmi2 = {"PMI-2", &pmi_dialect_2, false, true};
 
-/* By whose functions are called, and whether PMI_JOBID is set. */
-static const struct wire *const orders[2][2][4] = {
-    [CHOOSE_PMI1] = {{&pmi1, &pmi2}, {&pmi12, &pmi2, &pmi1}},
-    [CHOOSE_PMI2] = {{&pmi2, &pmi1}, {&pmi2, &pmi1}},
+/* What the environment tells of the server. */
+enum server { OTHERS, SLURMS, CTRUNS, SERVERS };
+
+/* By whose functions are called. */
+static const struct wire *const orders[2][SERVERS][4] = {
+    [CHOOSE_PMI1] = {{&pmi1, &pmi2}, {&pmi2, &pmi1}, {&pmi12, &pmi2, &pmi1}},
+    [CHOOSE_PMI2] = {{&pmi2, &pmi1}, {&pmi2, &pmi1}, {&pmi2, &pmi1}},
 };
 
 /* Variables by which launchers say that there are several of us. */
@@ -88,10 +92,18 @@ static struct client *try_wire(const struct wire *wire, int fd,
     return client_open(fd, wire->dialect, &start, reterr);
 }
 
+static enum server server_of(const struct choice *choice,
+                             const struct client_environ *where)
+{
+    if (where->jobid == NULL)
+        return OTHERS;
+    return env_get(choice->env, "CTRUN_RANK") != NULL ? CTRUNS : SLURMS;
+}
+
 static struct client *try_wires(struct choice *choice, enum choose_first first,
                                 int fd, const struct client_environ *where)
 {
-    const struct wire *const *wire = orders[first][where->jobid != NULL];
+    const struct wire *const *wire = orders[first][server_of(choice, where)];
     struct client *client = NULL;
     struct ct_error error;
 
