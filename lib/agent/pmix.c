@@ -293,6 +293,13 @@ static int make_job(struct job *job, const struct sizes *apps,
     return job->pmix != NULL ? 0 : -1;
 }
 
+/* Nodes differ in what they have room for. */
+static int fail_open(const struct agent *agent, struct ct_error *reterr)
+{
+    rundir_explain(reterr);
+    return ct_fail_in(reterr, "%s", agent->host);
+}
+
 int pmix_open(struct job *job, struct ct_error *reterr)
 {
     struct agent *agent = job->agent;
@@ -301,14 +308,14 @@ int pmix_open(struct job *job, struct ct_error *reterr)
     int rc;
 
     if (agent->pmix == NULL && start_server(agent, reterr) < 0)
-        return -1;
+        return fail_open(agent, reterr);
     if (list_apps(job, &apps) < 0 || make_psets(job, &apps, &psets) < 0)
         rc = ct_fail_nomem(reterr);
     else
         rc = make_job(job, &apps, &psets, reterr);
     free_psets(&psets);
     free(apps.items);
-    return rc;
+    return rc < 0 ? fail_open(agent, reterr) : 0;
 }
 
 void pmix_tell_lost(const struct proc *proc)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static const char parent_path[] = "/tmp";
@@ -30,6 +31,24 @@ int rundir_make(const struct rundir *dir, struct ct_error *reterr)
     if (mkdir(dir->path, 0700) < 0)
         return ct_fail_errno(reterr, "cannot make %s", dir->path);
     return 0;
+}
+
+/* A file system without blocks has no bounds: a tmpfs of size=0. */
+static bool is_short_of_room(const struct statvfs *fs, uintmax_t *ret_kib)
+{
+    enum { ENOUGH_KIB = 16 * 1024 };
+
+    *ret_kib = (uintmax_t)fs->f_bavail * fs->f_frsize / 1024;
+    return fs->f_blocks > 0 && *ret_kib < ENOUGH_KIB;
+}
+
+void rundir_explain(struct ct_error *reterr)
+{
+    struct statvfs fs;
+    uintmax_t kib;
+
+    if (statvfs(parent_path, &fs) == 0 && is_short_of_room(&fs, &kib))
+        ct_fail_in(reterr, "%s has %ju KiB left", parent_path, kib);
 }
 
 bool rundir_is_seen(const struct plan *plan)

@@ -20,6 +20,13 @@ int rundir_choose(struct rundir *ret, struct ct_error *reterr);
 /* Make it, for its owner alone; a directory that is there is not ours. */
 int rundir_make(const struct rundir *dir, struct ct_error *reterr);
 
+/*
+ * What writes there has failed with *reterr, perhaps for want of room: when
+ * less is left than libpmix wants at its start, 8 MiB and some, put "/tmp has N
+ * KiB left: " before the text.
+ */
+void rundir_explain(struct ct_error *reterr);
+
 /* Would a rank of this plan see it? */
 bool rundir_is_seen(const struct plan *plan);
 

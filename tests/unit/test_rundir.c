@@ -1,12 +1,19 @@
 #include "container/rundir.h"
+#include "tests/unit/userns.h"
 
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static bool hide_tmp(void)
+{
+    return hide_directory("/tmp");
+}
 
 static bool exists(const char *path)
 {
@@ -111,6 +118,37 @@ START_TEST(is_seen_where_tmp_is_the_hosts)
 }
 END_TEST
 
+static void fill(const char *path)
+{
+    char block[4096] = "";
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+    ck_assert_int_ge(fd, 0);
+    while (write(fd, block, sizeof block) > 0)
+        ;
+    close(fd);
+}
+
+START_TEST(says_what_a_full_tmp_means)
+{
+    struct ct_error err;
+
+    if (!try_in_child(hide_tmp))
+        return; /* no namespaces here */
+    ck_assert(hide_tmp());
+    ct_fail(&err, EIO, "it fails");
+    rundir_explain(&err);
+    ck_assert_str_eq(err.text, "it fails");
+
+    ck_assert_int_eq(mount(NULL, "/tmp", NULL, MS_REMOUNT, "size=65536"), 0);
+    fill("/tmp/all");
+    rundir_explain(&err);
+    ck_assert_str_eq(err.text, "/tmp has 0 KiB left: it fails");
+    ck_assert_int_eq(err.code, EIO);
+    rundir_explain(NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("rundir");
@@ -122,6 +160,7 @@ int main(void)
     tcase_add_test(tcase, what_is_there_is_not_ours);
     tcase_add_test(tcase, removes_all_in_it_and_follows_no_link);
     tcase_add_test(tcase, is_seen_where_tmp_is_the_hosts);
+    tcase_add_test(tcase, says_what_a_full_tmp_means);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
