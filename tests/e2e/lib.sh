@@ -349,6 +349,8 @@ start()
     [ "$1" != ctrun ] || set -- "$CTRUN" "${@:2}"
     become "$run_as"
     rm -f "$report"
+    : > "$out" # for who waits for words, before the subshell does it
+    : > "$err"
     snapshot > "$work/before"
     (cd "$work" && exec "$supervise" "$report" "$deadline" "${prefix[@]}" \
         "$@") < "$input" > "$out" 2> "$err" &
