@@ -87,7 +87,7 @@ _ctrun_value()
 
     case $option in
     --pmi) choices="auto pmi1 pmi2 pmix none" ;;
-    --engine) choices="local srun mpirun mpiexec" ;;
+    --engine) choices="local srun mpirun mpiexec prun" ;;
     --host) choices="pmix pmi2 pmi1 local" ;;
     --hostfile) _filedir ;;
     --overlay-if) choices=$(cd /sys/class/net && echo *) ;;

@@ -19,8 +19,9 @@ struct engine {
     const char *label; /* how it is told to begin lines with the rank */
     const char *hosts, *hostfile;
     /* Ranks for each node: an option, and what is around the number. NULL: it
-       is srun, which counts nodes itself and needs an allocation. */
+       is srun, which counts nodes itself. */
     const char *each, *before, *after;
+    bool by_name; /* wants an allocation or daemons to be there already */
 };
 
 static int add_number(struct strv *ret, const char *option, unsigned number)
@@ -78,7 +79,7 @@ static int add_ranks(const struct engine *engine, const struct options *options,
 
 /* In the order in which they are looked for when there are --hosts. */
 static const struct engine engines[] = {
-    {"mpiexec", {"mpiexec.hydra"}, "-l", "-hosts", "-f", "-ppn", "", ""},
+    {"mpiexec", {"mpiexec.hydra"}, "-l", "-hosts", "-f", "-ppn", "", "", false},
     {"mpirun",
      {"mpirun.openmpi", "prterun", "mpirun"},
      "--tag-output",
@@ -86,8 +87,18 @@ static const struct engine engines[] = {
      "--hostfile",
      "--map-by",
      "ppr:",
-     ":node"},
-    {"srun", {"srun"}, "--label", "--nodelist", NULL, NULL, NULL, NULL},
+     ":node",
+     false},
+    {"prun",
+     {"prun"},
+     "--output=tag",
+     "--host",
+     "--hostfile",
+     "--map-by",
+     "ppr:",
+     ":node",
+     true},
+    {"srun", {"srun"}, "--label", "--nodelist", NULL, NULL, NULL, NULL, true},
 };
 
 enum { ENGINES = sizeof engines / sizeof engines[0] };
@@ -138,7 +149,7 @@ static const struct engine *first_there(const struct engine_facts *facts)
          engine++) {
         CT_AUTO_FREE char *path = find_program(engine, facts);
 
-        if (path != NULL && engine->each != NULL)
+        if (path != NULL && !engine->by_name)
             return engine;
     }
     return NULL;

@@ -215,7 +215,8 @@ static int set_engine(struct parser *p, const struct option_row *row,
                       const char *value)
 {
     static const struct choice engines[] = {
-        {"local", 0}, {"srun", 0}, {"mpirun", 0}, {"mpiexec", 0}, {0},
+        {"local", 0},   {"srun", 0}, {"mpirun", 0},
+        {"mpiexec", 0}, {"prun", 0}, {0},
     };
     int known;
 
@@ -398,7 +399,7 @@ static const struct option_row table[] = {
     },
     {
         .names = {"--engine"},
-        .argument = "local|srun|mpirun|mpiexec",
+        .argument = "local|srun|mpirun|mpiexec|prun",
         .engine = true,
         .help = "what starts the ranks (default: ctrun)",
         .set = set_engine,

@@ -136,6 +136,15 @@ for name in rank ctrun-agent ctrun-zygote; do
 done
 exits 0 "parent" "${prun[@]}" -n 2 "$CTRUN" "$img" sh -c 'echo $PPID'
 is "$(sort -u "$out")" "$(pids_of prte)" "parent: the daemon"
+exits 0 "ctrun calls prun" env TMPDIR="$work/dvm" "$CTRUN" --engine=prun \
+    --engine-args '--map-by :oversubscribe' -n 4 --pmi "$img" \
+    /opt/ctrun/ring 1024
+is "$(cat "$out")" 'ring ok 4 bytes 1024 shared 4' "ctrun calls prun: a world"
+exits 0 "ctrun calls prun, -l" env TMPDIR="$work/dvm" "$CTRUN" --engine=prun \
+    --engine-args "--dvm-uri file:$work/dvm/uri" -n 1 -l --pmi "$img" \
+    /opt/ctrun/ring 1024
+like "$(cat "$out")" ',0\]<stdout>: ring ok 1 ' \
+    "ctrun calls prun, -l: which rank"
 exits 0 "two at once" sh -c '
     "$@" & first=$!
     "$@" && wait $first' sh "${prun[@]}" -n 4 "$CTRUN" --pmi "$img" \

@@ -95,7 +95,16 @@ static const struct {
     {.programs = "prterun mpirun",
      .argv = {"--engine", "mpirun", "-n", "2", "-l", "--no-container", "c"},
      .expected = "/bin/prterun -n 2 --tag-output ctrun --no-container c"},
-    {.programs = "srun",
+    {.programs = "prun",
+     .argv = {"--engine=prun", "-n", "4", "--ntasks-per-node=2", "-l",
+              "--hosts=a,b", "--engine-args", "--dvm-uri file:u", "i", "c"},
+     .expected = "/bin/prun -n 4 --map-by ppr:2:node --output=tag --host a,b "
+                 "--dvm-uri file:u ctrun i c"},
+    {.programs = "prun",
+     .argv = {"--engine=prun", "-N", "2", "i", "c"},
+     .why = "--nodes is srun's; prun takes its nodes from --hosts"},
+    /* those two want somebody to be there already */
+    {.programs = "srun prun",
      .argv = {"--hosts", "a", "i", "c"},
      .why = "--hosts: neither mpiexec.hydra nor mpirun is here to start ranks "
             "there"},
