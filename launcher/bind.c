@@ -18,7 +18,7 @@
 #include <string.h>
 
 #ifdef HAVE_HWLOC
-#include <hwloc.h>
+#include "lazy/hwloc.h"
 #endif
 
 /* The CPUs of this process, however many the kernel counts; CPU_FREE() it. */
@@ -156,6 +156,23 @@ static const char *const words[] = {
     [BIND_SOCKET] = "socket",
 };
 
+/* hwloc has the next two in its header, for those who link it. */
+static unsigned count_of(const struct machine *m, hwloc_obj_type_t type)
+{
+    return hwloc_get_nbobjs_by_depth(m->topology,
+                                     hwloc_get_type_depth(m->topology, type));
+}
+
+/* Of the objects of a type the first, if previous is NULL, or the next. */
+static hwloc_obj_t next_of(const struct machine *m, hwloc_obj_type_t type,
+                           hwloc_obj_t previous)
+{
+    if (previous != NULL)
+        return previous->next_cousin;
+    return hwloc_get_obj_by_depth(m->topology,
+                                  hwloc_get_type_depth(m->topology, type), 0);
+}
+
 /*
  * Only what is asked about below: reading the rest costs time. And groups: the
  * CPUs of a NUMA node that is a part of a socket are else those of the socket.
@@ -204,9 +221,7 @@ static int machine_open(struct machine *m, struct ct_error *reterr)
         return ct_fail_errno(reterr, "sched_getaffinity");
     if (load_topology(m) < 0)
         return ct_fail_errno(reterr, "hwloc cannot read the topology");
-    m->core = hwloc_get_nbobjs_by_type(m->topology, HWLOC_OBJ_CORE) > 0
-                  ? HWLOC_OBJ_CORE
-                  : HWLOC_OBJ_PU;
+    m->core = count_of(m, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
     return 0;
 }
 
@@ -310,7 +325,7 @@ static hwloc_obj_t object_of(const struct machine *m, hwloc_obj_t core)
     hwloc_obj_t object = NULL;
 
     do
-        object = hwloc_get_next_obj_by_type(m->topology, type, object);
+        object = next_of(m, type, object);
     while (object && !hwloc_bitmap_intersects(object->cpuset, core->cpuset));
     return object;
 }
@@ -350,7 +365,7 @@ static int add_domain(struct machine *m, hwloc_obj_t domain)
 
     m->turn = 0;
     empty_slot(m, NULL);
-    while ((core = hwloc_get_next_obj_by_type(m->topology, m->core, core)))
+    while ((core = next_of(m, m->core, core)))
         if (hwloc_bitmap_intersects(core->cpuset, domain->cpuset) &&
             is_allowed(m, core) && add_core(m, core) < 0)
             return -1;
@@ -366,8 +381,7 @@ static bool is_repeated(const struct machine *m, hwloc_obj_t domain)
 {
     hwloc_obj_t other = NULL;
 
-    while ((other = hwloc_get_next_obj_by_type(m->topology, domain->type,
-                                               other)) != domain)
+    while ((other = next_of(m, domain->type, other)) != domain)
         if (hwloc_bitmap_intersects(other->cpuset, domain->cpuset))
             return true;
     return false;
@@ -378,7 +392,7 @@ static int add_domains(struct machine *m)
     hwloc_obj_type_t type = domain_types[m->request->by];
     hwloc_obj_t domain = NULL;
 
-    while ((domain = hwloc_get_next_obj_by_type(m->topology, type, domain)))
+    while ((domain = next_of(m, type, domain)))
         if (!is_repeated(m, domain) && add_domain(m, domain) < 0)
             return -1;
     return 0;
@@ -397,7 +411,7 @@ static int compare_slots(const void *left, const void *right)
 static int check_objects(const struct machine *m, const char *option,
                          enum bind_to objects, struct ct_error *reterr)
 {
-    if (hwloc_get_nbobjs_by_type(m->topology, domain_types[objects]) > 0)
+    if (count_of(m, domain_types[objects]) > 0)
         return 0;
     return ct_fail(reterr, EINVAL, "%s %s: this machine shows none", option,
                    words[objects]);
@@ -439,7 +453,11 @@ static int deal(const struct bind_request *request, unsigned n,
                 struct bind_place *ret, struct ct_error *reterr)
 {
     struct machine m = {.request = request};
-    int rc = find_slots(&m, n, reterr);
+    int rc;
+
+    if (lazy_hwloc_load(reterr) < 0)
+        return -1;
+    rc = find_slots(&m, n, reterr);
 
     for (unsigned i = 0; i < n && rc == 0; i++)
         if (copy_place(&ret[i], &m.slots[i % m.count].place) < 0)

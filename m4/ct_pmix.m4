@@ -12,6 +12,17 @@ AC_DEFUN([CT_PMIX], [
   AS_IF([test $ct_have_pmix_headers = no],
     [AC_MSG_ERROR([there is no pmix_server.h where pkg-config says; dnl
 PMIX_CFLAGS and PMIX_LIBS can tell])])
+  CT_LAZY([pmix], [PMIx_Init], [$PMIX_LIBS], [PMIX_LIBRARY])
+  CT_PMIX_FUNCTIONS
+])
+
+# What macros of the header call differs between versions.
+AC_DEFUN([CT_PMIX_FUNCTIONS], [
+  ct_save_CPPFLAGS=$CPPFLAGS
+  CPPFLAGS="$CPPFLAGS $PMIX_CFLAGS"
+  AC_CHECK_DECLS([PMIx_Info_load, PMIx_Value_free], [], [],
+    [[#include <pmix.h>]])
+  CPPFLAGS=$ct_save_CPPFLAGS
 ])
 
 AC_DEFUN([CT_PMIX_HEADERS], [

@@ -9,6 +9,8 @@ AC_DEFUN([CT_SQUASHFUSE], [
     [CT_REQUIRED([squashfuse], [SQUASHFUSE], [squashfuse_ll fuse3 >= 3.2],
        [image mounts (--without-squashfuse: directories alone)])
      CT_SQUASHFUSE_FUSE3
+     CT_LAZY([squashfuse_ll], [sqfs_ll_init], [$SQUASHFUSE_LIBS],
+       [SQUASHFUSE_LIBRARY])
      AC_DEFINE([HAVE_SQUASHFUSE], [1], [Image files can be mounted.])])
   AM_CONDITIONAL([HAVE_SQUASHFUSE], [test "x$with_squashfuse" != xno])
 ])

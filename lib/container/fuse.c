@@ -10,6 +10,7 @@
 #include "base/scope.h"
 #include "container/kernel.h"
 #include "container/namespace.h"
+#include "lazy/squashfuse.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -17,9 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-
-/* This one defines PACKAGE_NAME and FUSE_USE_VERSION: it goes last. */
-#include <squashfuse/ll.h>
 
 /* An image does not change: what the kernel was told holds for ever. */
 static const double for_ever = 1e9;
@@ -120,22 +118,25 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         fuse_reply_entry(req, &entry);
 }
 
-static const struct fuse_lowlevel_ops operations = {
-    .getattr = on_getattr,
-    .opendir = sqfs_ll_op_opendir,
-    .releasedir = sqfs_ll_op_releasedir,
-    .readdir = sqfs_ll_op_readdir,
-    .lookup = on_lookup,
-    .open = sqfs_ll_op_open,
-    .create = sqfs_ll_op_create,
-    .release = sqfs_ll_op_release,
-    .read = sqfs_ll_op_read,
-    .readlink = sqfs_ll_op_readlink,
-    .listxattr = sqfs_ll_op_listxattr,
-    .getxattr = sqfs_ll_op_getxattr,
-    .forget = sqfs_ll_op_forget,
-    .statfs = stfs_ll_op_statfs,
-};
+static struct fuse_lowlevel_ops list_operations(void)
+{
+    return (struct fuse_lowlevel_ops){
+        .getattr = on_getattr,
+        .opendir = sqfs_ll_op_opendir,
+        .releasedir = sqfs_ll_op_releasedir,
+        .readdir = sqfs_ll_op_readdir,
+        .lookup = on_lookup,
+        .open = sqfs_ll_op_open,
+        .create = sqfs_ll_op_create,
+        .release = sqfs_ll_op_release,
+        .read = sqfs_ll_op_read,
+        .readlink = sqfs_ll_op_readlink,
+        .listxattr = sqfs_ll_op_listxattr,
+        .getxattr = sqfs_ll_op_getxattr,
+        .forget = sqfs_ll_op_forget,
+        .statfs = stfs_ll_op_statfs,
+    };
+}
 
 static int open_device(struct ct_error *reterr)
 {
@@ -224,6 +225,7 @@ static int confine(int device, sqfs_ll *ll)
 static void serve(int device, sqfs_ll *ll, pid_t parent)
 {
     static const int deaf_to[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    const struct fuse_lowlevel_ops operations = list_operations();
     char *argv[] = {(char *)"ctrun", NULL};
     struct fuse_args args = FUSE_ARGS_INIT(1, argv);
     struct fuse_session *session;
@@ -250,7 +252,7 @@ int fuse_mount_image(const struct image *image, const char *name, int *ret_fd,
     CT_AUTO_FD int device = open_device(reterr);
     CT_AUTO_FD int mount = -1;
 
-    if (device < 0)
+    if (device < 0 || lazy_squashfuse_load(reterr) < 0)
         return -1;
     memset(&ll, 0, sizeof ll);
     if (open_squashfs(image, &ll, reterr) < 0)

@@ -1,7 +1,7 @@
 /*
  * The image's squashfs, mounted without privilege: a child process answers the
  * kernel's FUSE requests from the already open image. The only user of
- * <squashfuse/ll.h> and <fuse_lowlevel.h>.
+ * squashfuse and libfuse.
  */
 #ifndef CT_CONTAINER_FUSE_H
 #define CT_CONTAINER_FUSE_H

@@ -31,6 +31,8 @@
  * daemon of the rank, which answers only while the rank is there. Hence a last
  * fence in close.
  */
+#include "lazy/pmix.h"
+
 #include "base/pack.h"
 #include "base/scope.h"
 #include "base/strv.h"
@@ -40,7 +42,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pmix.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -468,8 +469,11 @@ static int keep_descriptors(int fd)
 
 static int connect_to_host(struct helper *h, struct ct_error *reterr)
 {
-    pmix_status_t rc = PMIx_Init(&h->me, NULL, 0);
+    pmix_status_t rc;
 
+    if (lazy_pmix_load(reterr) < 0)
+        return -1;
+    rc = PMIx_Init(&h->me, NULL, 0);
     if (rc != PMIX_SUCCESS)
         return fail_pmix(reterr, "cannot connect to the PMIx host", rc);
     return 0;

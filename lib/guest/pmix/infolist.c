@@ -1,6 +1,5 @@
 #include "guest/pmix/infolist.h"
 
-#include <pmix_server.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,7 +4,8 @@
 #ifndef CT_GUEST_PMIX_INFOLIST_H
 #define CT_GUEST_PMIX_INFOLIST_H
 
-#include <pmix_common.h>
+#include "lazy/pmix.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #ifdef HAVE_HWLOC
-#include <hwloc.h>
+#include "lazy/hwloc.h"
 
 /*
  * As XML of hwloc 2, which every hwloc of guests can read; libpmix would share
@@ -21,7 +21,8 @@ void topology_add(struct infolist *ret)
     char *xml = NULL;
     int len;
 
-    if (PMIx_Load_topology(&machine) != PMIX_SUCCESS ||
+    if (lazy_hwloc_load(NULL) < 0 ||
+        PMIx_Load_topology(&machine) != PMIX_SUCCESS ||
         machine.topology == NULL ||
         hwloc_topology_export_xmlbuffer(machine.topology, &xml, &len, 0) < 0)
         return; /* then each rank looks for itself */
@@ -31,8 +32,10 @@ void topology_add(struct infolist *ret)
 
 static hwloc_bitmap_t bitmap_of(const cpu_set_t *cpus, size_t size)
 {
-    hwloc_bitmap_t bitmap = hwloc_bitmap_alloc();
+    hwloc_bitmap_t bitmap = NULL;
 
+    if (lazy_hwloc_load(NULL) == 0)
+        bitmap = hwloc_bitmap_alloc();
     for (unsigned cpu = 0; bitmap != NULL && cpu < size * 8; cpu++)
         if (CPU_ISSET_S(cpu, size, cpus))
             hwloc_bitmap_set(bitmap, cpu);

@@ -75,6 +75,8 @@ static int start_library(struct pmixsrv *server, struct ct_error *reterr)
     pmix_info_t info[2];
     pmix_status_t rc;
 
+    if (lazy_pmix_load(reterr) < 0)
+        return -1;
     clear_environment();
     if (choose_components(server) < 0)
         return ct_fail_nomem(reterr);

@@ -9,9 +9,8 @@
 
 #include "guest/pmix/infolist.h"
 #include "guest/pmix/server.h"
+#include "lazy/pmix.h"
 
-#include <pmix.h>
-#include <pmix_server.h>
 #include <pthread.h>
 
 struct request {
