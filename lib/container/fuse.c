@@ -153,11 +153,28 @@ static int open_device(struct ct_error *reterr)
     return fd;
 }
 
+/*
+ * squashfuse 0.1 keeps a single unpacked block. The kernel reads pages around a
+ * fault, wherever blocks begin, and ranks that start together fault in the same
+ * libraries: most blocks were unpacked twice or more.
+ */
+static sqfs_err enlarge_cache(sqfs *fs)
+{
+    enum { ROOM = 4 << 20, LEAST = 4 };
+    size_t count = ROOM / fs->sb.block_size;
+
+    sqfs_cache_destroy(&fs->data_cache);
+    return sqfs_block_cache_init(&fs->data_cache,
+                                 count > LEAST ? count : LEAST);
+}
+
 static int open_squashfs(const struct image *image, sqfs_ll *ll,
                          struct ct_error *reterr)
 {
     sqfs_err err = sqfs_init(&ll->fs, image->fd, image->offset);
 
+    if (err == SQFS_OK)
+        err = enlarge_cache(&ll->fs);
     if (err == SQFS_OK)
         err = sqfs_ll_init(ll);
     switch (err) {

@@ -16,6 +16,8 @@ struct fuse_session *fuse_session_new(struct fuse_args *args,
                                       size_t op_size, void *userdata);
 
 #define LAZY_SQUASHFUSE(X)                                                     \
+    X(sqfs_block_cache_init)                                                   \
+    X(sqfs_cache_destroy)                                                      \
     X(sqfs_dentry_init)                                                        \
     X(sqfs_dentry_inode)                                                       \
     X(sqfs_dir_lookup)                                                         \
@@ -53,6 +55,8 @@ extern struct lazy_squashfuse lazy_squashfuse;
 
 int lazy_squashfuse_load(struct ct_error *reterr);
 
+#define sqfs_block_cache_init lazy_squashfuse.sqfs_block_cache_init
+#define sqfs_cache_destroy lazy_squashfuse.sqfs_cache_destroy
 #define sqfs_dentry_init lazy_squashfuse.sqfs_dentry_init
 #define sqfs_dentry_inode lazy_squashfuse.sqfs_dentry_inode
 #define sqfs_dir_lookup lazy_squashfuse.sqfs_dir_lookup
