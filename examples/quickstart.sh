@@ -9,9 +9,9 @@
 set -euo pipefail
 
 packages=(build-essential autoconf automake libtool pkg-config check
-    libelf-dev libevent-dev libfabric-dev libfuse3-dev libhwloc-dev
-    libpmix-dev libsquashfuse-dev uthash-dev mpich libmpich-dev
-    squashfs-tools)
+    libdeflate-dev libelf-dev libevent-dev libfabric-dev libfuse3-dev
+    libhwloc-dev libpmix-dev libsquashfuse-dev uthash-dev mpich
+    libmpich-dev squashfs-tools)
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=${CTRUN_BUILD:-$top/build}

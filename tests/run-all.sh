@@ -12,7 +12,7 @@
 set -u
 
 packages=(build-essential autoconf automake libtool pkg-config clang
-    libclang-rt-dev check libelf-dev libevent-dev libfabric-dev
+    libclang-rt-dev check libdeflate-dev libelf-dev libevent-dev libfabric-dev
     libfuse3-dev libhwloc-dev libpmix-dev libsquashfuse-dev uthash-dev
     zlib1g-dev libzstd-dev liblzma-dev liblz4-dev liblzo2-dev
     mpich libmpich-dev squashfs-tools debootstrap e2fsprogs bsdutils

@@ -12,6 +12,10 @@
 #include "container/namespace.h"
 #include "lazy/squashfuse.h"
 
+#ifdef HAVE_LIBDEFLATE
+#include "lazy/libdeflate.h"
+#endif
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,6 +172,35 @@ static sqfs_err enlarge_cache(sqfs *fs)
                                  count > LEAST ? count : LEAST);
 }
 
+#ifdef HAVE_LIBDEFLATE
+static sqfs_err unpack_zlib(void *in, size_t in_size, void *out,
+                            size_t *out_size)
+{
+    struct libdeflate_decompressor *unpacker = libdeflate_alloc_decompressor();
+    enum libdeflate_result result;
+
+    if (unpacker == NULL)
+        return SQFS_ERR;
+    result = libdeflate_zlib_decompress(unpacker, in, in_size, out, *out_size,
+                                        out_size);
+    libdeflate_free_decompressor(unpacker);
+    return result == LIBDEFLATE_SUCCESS ? SQFS_OK : SQFS_ERR;
+}
+
+/* Where zlib has packed, libdeflate needs less than half of zlib's time. */
+static void choose_unpacker(sqfs *fs)
+{
+    if (fs->sb.compression == ZLIB_COMPRESSION &&
+        lazy_libdeflate_load(NULL) == 0)
+        fs->decompressor = unpack_zlib;
+}
+#else
+static void choose_unpacker(sqfs *fs)
+{
+    (void)fs;
+}
+#endif
+
 static int open_squashfs(const struct image *image, sqfs_ll *ll,
                          struct ct_error *reterr)
 {
@@ -179,6 +212,7 @@ static int open_squashfs(const struct image *image, sqfs_ll *ll,
         err = sqfs_ll_init(ll);
     switch (err) {
     case SQFS_OK:
+        choose_unpacker(&ll->fs);
         return 0;
     case SQFS_BADCOMP:
         return ct_fail(reterr, ENOTSUP,
