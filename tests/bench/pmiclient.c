@@ -1,5 +1,5 @@
 /*
- * pmiclient 1|2 [hold]
+ * pmiclient 1|2 [hold|fences]
  *
  * The wire-up of an MPI library, without the library: in PMI-1 or PMI-2, over
  * PMI_FD, put a value, fence, get everybody else's. Each rank prints when (in
@@ -10,7 +10,9 @@
  * it began, was initialized, had put, left the fence, had the last value, and
  * was finalized. With `hold`, rank 0 instead prints "held" and reads a line
  * from standard input, after the fence and again when all have got all: a time
- * to look at the server, whose every client waits.
+ * to look at the server, whose every client waits. With `fences` there is one
+ * more before the put, and one behind the fence: so that nobody is late, nor
+ * takes the time of those that are still in the fence for something else.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -339,27 +341,37 @@ static void hold(const struct dialect *dialect, struct wire *wire)
     dialect->fence(wire);
 }
 
-static void run(const struct dialect *dialect, struct wire *wire, bool holds)
+enum mode { PLAIN, HOLD, FENCES, MODES };
+
+static const char *const mode_names[MODES] = {
+    [PLAIN] = "", [HOLD] = "hold", [FENCES] = "fences"};
+
+static void run(const struct dialect *dialect, struct wire *wire,
+                enum mode mode)
 {
     double begin, ready, put, fenced, got;
 
     begin = now();
     dialect->init(wire);
     ready = now();
+    if (mode == FENCES)
+        dialect->fence(wire);
     put_mine(dialect, wire);
     put = now();
     dialect->fence(wire);
     fenced = now();
-    if (holds)
+    if (mode == FENCES)
+        dialect->fence(wire);
+    if (mode == HOLD)
         hold(dialect, wire);
     get_others(dialect, wire);
     got = now();
-    if (holds) {
+    if (mode == HOLD) {
         dialect->fence(wire);
         hold(dialect, wire);
     }
     dialect->finalize(wire);
-    if (!holds)
+    if (mode != HOLD)
         printf("rank %u %.6f %.6f %.6f %.6f %.6f %.6f\n", wire->rank, begin,
                ready, put, fenced, got, now());
 }
@@ -385,19 +397,28 @@ static const struct dialect *dialect_named(const char *name)
     return NULL;
 }
 
+static enum mode mode_named(const char *name)
+{
+    enum mode mode = PLAIN;
+
+    while (mode < MODES && strcmp(mode_names[mode], name) != 0)
+        mode++;
+    return mode;
+}
+
 int main(int argc, char **argv)
 {
     static struct wire wire;
     const struct dialect *dialect = argc > 1 ? dialect_named(argv[1]) : NULL;
-    bool holds = argc > 2 && strcmp(argv[2], "hold") == 0;
+    enum mode mode = mode_named(argc > 2 ? argv[2] : "");
 
-    if (dialect == NULL || argc > 3 || (argc == 3 && !holds)) {
-        fprintf(stderr, "usage: pmiclient 1|2 [hold]\n");
+    if (dialect == NULL || argc > 3 || mode == MODES) {
+        fprintf(stderr, "usage: pmiclient 1|2 [hold|fences]\n");
         return 2;
     }
     wire.fd = (int)number_in_environment("PMI_FD");
     wire.rank = (unsigned)number_in_environment("PMI_RANK");
     wire.size = (unsigned)number_in_environment("PMI_SIZE");
-    run(dialect, &wire, holds);
+    run(dialect, &wire, mode);
     return 0;
 }

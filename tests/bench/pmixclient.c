@@ -1,6 +1,7 @@
 /*
- * pmixclient [hold]: what pmiclient.c does, in PMIx: put a value, a fence that
- * collects, get everybody else's. It prints, and holds, as that does.
+ * pmixclient [hold|fences]: what pmiclient.c does, in PMIx: put a value, a
+ * fence that collects, get everybody else's. It prints, and holds, as that
+ * does.
  */
 #include <pmix.h>
 #include <stdbool.h>
@@ -111,14 +112,19 @@ static void hold(void)
 int main(int argc, char **argv)
 {
     bool holds = argc > 1 && strcmp(argv[1], "hold") == 0;
+    bool fences = argc > 1 && strcmp(argv[1], "fences") == 0;
     double begin = now(), ready, done, fenced, got;
 
     init();
     ready = now();
+    if (fences)
+        fence(true);
     put();
     done = now();
     fence(true);
     fenced = now();
+    if (fences)
+        fence(true);
     if (holds)
         hold();
     get_others();
