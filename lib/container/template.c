@@ -18,7 +18,6 @@
 #include "container/kernel.h"
 #include "container/skeleton.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -289,14 +288,6 @@ static int build(struct build *b)
     return pivot(b->root, b->err);
 }
 
-static int enter_copy(struct ct_error *reterr)
-{
-    if (unshare(CLONE_NEWNS) < 0 ||
-        mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-        return ct_fail_errno(reterr, "cannot make a mount namespace");
-    return 0;
-}
-
 int template_build(const struct plan *plan, struct template *ret,
                    struct ct_error *reterr)
 {
@@ -304,8 +295,10 @@ int template_build(const struct plan *plan, struct template *ret,
     CT_AUTO_FD int mntns = -1;
     int rc = -1;
 
-    if (check_kernel(reterr) < 0 || enter_copy(reterr) < 0)
+    if (check_kernel(reterr) < 0)
         return -1;
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return ct_fail_errno(reterr, "cannot part with the host's mounts");
     b.trees = malloc((plan->mount_count + 1) * sizeof *b.trees);
     if (b.trees == NULL)
         return ct_fail_nomem(reterr);

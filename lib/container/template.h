@@ -17,10 +17,9 @@ struct template
 };
 
 /*
- * Make it and stay in it. The caller is single-threaded, owns its user
- * namespace (namespace.h) and is in a mount namespace that shows the host.
- * 0 with a caller-owned *ret; -1 with the reason, in an unknown mount
- * namespace.
+ * Make the caller's mount namespace, which shows the host, a template. The
+ * caller is single-threaded and owns its user namespace (namespace.h). 0 with a
+ * caller-owned *ret; -1 with the reason, the mount namespace half-made.
  */
 int template_build(const struct plan *plan, struct template *ret,
                    struct ct_error *reterr);

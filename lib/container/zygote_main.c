@@ -138,13 +138,29 @@ static int list_scratch(const struct plan *plan, struct strv *ret,
     return 0;
 }
 
+/*
+ * A mount namespace that shows the host and may cease to: if there is no other
+ * plan, nobody goes back to the one that we have. To copy it takes time, and to
+ * let it go at the end takes the kernel a grace period.
+ */
+static int enter_spare_namespace(struct host *h, struct ct_error *reterr)
+{
+    if (h->config->plan_count == 1)
+        return 0;
+    if (h->inside != INSIDE_HOST && setns(h->base_ns, CLONE_NEWNS) < 0)
+        return ct_fail_errno(reterr, "cannot enter a mount namespace");
+    if (unshare(CLONE_NEWNS) < 0)
+        return ct_fail_errno(reterr, "cannot make a mount namespace");
+    return 0;
+}
+
 static int make_container(struct host *h, unsigned plan,
                           struct ct_error *reterr)
 {
     struct place *place = &h->places[plan];
 
-    if (h->inside != INSIDE_HOST && setns(h->base_ns, CLONE_NEWNS) < 0)
-        return ct_fail_errno(reterr, "cannot enter a mount namespace");
+    if (enter_spare_namespace(h, reterr) < 0)
+        return -1;
     h->inside = INSIDE_UNKNOWN;
     if (template_build(&h->config->plans[plan], &place->template, reterr) < 0)
         return -1;
