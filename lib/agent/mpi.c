@@ -4,6 +4,7 @@
 #include "base/scope.h"
 #include "base/span.h"
 #include "container/kernel.h"
+#include "container/plan.h"
 #include "elf/closure.h"
 #include "elf/elf.h"
 
@@ -53,9 +54,6 @@ static const struct mpi_row *find_row(struct ct_span name)
     return NULL;
 }
 
-/* For these ctrun has others. */
-static const char *const pmi_libraries[] = {"libpmi.so.0", "libpmi2.so.0"};
-
 struct search {
     const struct mpi_row *row;
     struct mpi_info info;
@@ -69,8 +67,8 @@ static void note_pmi(struct search *search, struct ct_span name,
 {
     CT_AUTO_FREE char *text = NULL;
 
-    for (size_t i = 0; i < sizeof pmi_libraries / sizeof pmi_libraries[0]; i++)
-        if (ct_span_is(name, pmi_libraries[i]))
+    for (size_t i = 0; i < PLAN_PMI_LIBRARIES; i++)
+        if (ct_span_is(name, plan_pmi_libraries[i]))
             text = ct_span_dup(path);
     if (text != NULL)
         strv_add(search->pmi, text);

@@ -18,6 +18,11 @@ struct default_mount {
     bool optional;
 };
 
+const char *const plan_pmi_libraries[PLAN_PMI_LIBRARIES] = {
+    "libpmi.so.0",
+    "libpmi2.so.0",
+};
+
 static const struct default_mount defaults[] = {
     {"/dev", true, false},
     {"/proc", false, false},

@@ -46,6 +46,10 @@ struct plan {
     char *home; /* second choice for the working directory, or NULL */
 };
 
+/* The libraries of pmi_dir, by their sonames. */
+enum { PLAN_PMI_LIBRARIES = 2 };
+extern const char *const plan_pmi_libraries[PLAN_PMI_LIBRARIES];
+
 struct plan_request {
     const char *image;    /* as typed */
     char *const *binds;   /* NULL-terminated src[:dst[:ro|rw]] */

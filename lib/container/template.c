@@ -26,8 +26,9 @@
 struct build {
     const struct plan *plan;
     int *trees; /* [mount_count] detached sources, -1: none (yet) */
-    int image;  /* detached, then where it is attached */
-    int root;   /* what becomes "/" */
+    int libraries[PLAN_PMI_LIBRARIES]; /* detached, to stay so; -1 */
+    int image;                         /* detached, then where it is attached */
+    int root;                          /* what becomes "/" */
     pid_t fuse_pid;
     struct ct_error *err;
 };
@@ -58,6 +59,28 @@ static int clone_source(const struct mount *m, struct ct_error *reterr)
         return ct_fail_errno(reterr, "cannot set the mount flags of %.200s",
                              m->source);
     return ct_steal_fd(&tree);
+}
+
+/*
+ * What may take the place of the image's, once it is known what that has. One
+ * that cannot be had is missed if it is wanted.
+ */
+static int clone_libraries(struct build *b)
+{
+    for (size_t i = 0; i < PLAN_PMI_LIBRARIES; i++) {
+        CT_AUTO_FREE char *path = NULL;
+
+        if (b->plan->pmi_dir == NULL)
+            continue;
+        if (asprintf(&path, "%s/%s", b->plan->pmi_dir, plan_pmi_libraries[i]) <
+            0) {
+            path = NULL;
+            return ct_fail_nomem(b->err);
+        }
+        b->libraries[i] = clone_source(
+            &(struct mount){.source = path, .readonly = true}, NULL);
+    }
+    return 0;
 }
 
 static int clone_sources(struct build *b)
@@ -281,9 +304,9 @@ static int pivot(int root, struct ct_error *reterr)
 
 static int build(struct build *b)
 {
-    if (clone_sources(b) < 0 || open_image(b) < 0 || enter_stage(b->err) < 0 ||
-        attach_image(b) < 0 || make_files(b) < 0 || choose_root(b) < 0 ||
-        attach_sources(b) < 0)
+    if (clone_sources(b) < 0 || clone_libraries(b) < 0 || open_image(b) < 0 ||
+        enter_stage(b->err) < 0 || attach_image(b) < 0 || make_files(b) < 0 ||
+        choose_root(b) < 0 || attach_sources(b) < 0)
         return -1;
     return pivot(b->root, b->err);
 }
@@ -291,7 +314,11 @@ static int build(struct build *b)
 int template_build(const struct plan *plan, struct template *ret,
                    struct ct_error *reterr)
 {
-    struct build b = {.plan = plan, .image = -1, .root = -1, .err = reterr};
+    struct build b = {.plan = plan,
+                      .libraries = {-1, -1},
+                      .image = -1,
+                      .root = -1,
+                      .err = reterr};
     CT_AUTO_FD int mntns = -1;
     int rc = -1;
 
@@ -315,40 +342,57 @@ int template_build(const struct plan *plan, struct template *ret,
     ct_close(&b.image);
     ct_close(&b.root);
     if (rc == 0)
-        *ret = (struct template){ct_steal_fd(&mntns), b.fuse_pid};
+        *ret = (struct template){ct_steal_fd(&mntns), b.fuse_pid, {-1, -1}};
+    for (size_t i = 0; i < PLAN_PMI_LIBRARIES; i++)
+        if (rc == 0)
+            ret->libraries[i] = b.libraries[i];
+        else
+            ct_close(&b.libraries[i]);
     return rc;
 }
 
-/* Only what is mounted in the caller's own namespace can be cloned. */
-static int clone_of_host(const struct template *template, int hostns,
-                         const char *source, struct ct_error *reterr)
+/* The file's name tells which. */
+static int *find_library(struct template *template, const char *target)
 {
-    const struct mount file = {.source = (char *)source, .readonly = true};
-    CT_AUTO_FD int tree = -1;
+    const char *slash = strrchr(target, '/');
+    const char *name = slash != NULL ? slash + 1 : target;
 
-    if (setns(hostns, CLONE_NEWNS) < 0)
-        return ct_fail_errno(reterr, "cannot enter the host's mounts");
-    tree = clone_source(&file, reterr);
-    if (setns(template->mntns, CLONE_NEWNS) < 0)
-        return ct_fail_errno(reterr, "cannot enter the container's mounts");
-    return ct_steal_fd(&tree);
+    for (size_t i = 0; i < PLAN_PMI_LIBRARIES; i++)
+        if (strcmp(name, plan_pmi_libraries[i]) == 0)
+            return &template->libraries[i];
+    return NULL;
 }
 
-int template_cover(const struct template *template, int hostns,
-                   const char *source, const char *target,
+/* A tree can be attached once, and can be cloned when it is. */
+static int attach_library(int *library, int target, struct ct_error *reterr)
+{
+    int next;
+
+    if (kernel_attach(*library, target) < 0)
+        return ct_fail_errno(reterr, "cannot bind it");
+    next = kernel_clone_tree(*library, "");
+    if (next < 0)
+        return ct_fail_errno(reterr, "cannot clone it");
+    ct_close(library);
+    *library = next;
+    return 0;
+}
+
+int template_cover(struct template *template, const char *target,
                    struct ct_error *reterr)
 {
-    CT_AUTO_FD int tree = clone_of_host(template, hostns, source, reterr);
+    int *library = find_library(template, target);
     CT_AUTO_FD int root = open_root("/", reterr);
     CT_AUTO_FD int file = -1;
 
-    if (tree < 0 || root < 0)
+    if (root < 0)
         return -1;
+    if (library == NULL || *library < 0)
+        return ct_fail(reterr, ENOENT, "there is no other %.200s", target);
     file = kernel_open_in_root(root, target, O_PATH);
     if (file < 0)
         return ct_fail_errno(reterr, "cannot find %.200s in the image", target);
-    if (kernel_attach(tree, file) < 0)
-        return ct_fail_errno(reterr, "cannot bind %.100s to %.100s", source,
-                             target);
+    if (attach_library(library, file, reterr) < 0)
+        return ct_fail_in(reterr, "%.200s", target);
     return 0;
 }

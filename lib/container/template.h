@@ -12,8 +12,9 @@
 
 struct template
 {
-    int mntns;      /* the mount namespace; CLOEXEC */
-    pid_t fuse_pid; /* who serves the image, or 0 */
+    int mntns;                         /* the mount namespace; CLOEXEC */
+    pid_t fuse_pid;                    /* who serves the image, or 0 */
+    int libraries[PLAN_PMI_LIBRARIES]; /* of the host, as detached trees; -1 */
 };
 
 /*
@@ -25,13 +26,11 @@ int template_build(const struct plan *plan, struct template *ret,
                    struct ct_error *reterr);
 
 /*
- * Show a file of the host in the place of one that the template has, for all
- * who come into it afterwards; hostns is the mount namespace of the former.
- * The caller is in the template's, and stays there. ENOENT: it has no such
- * file.
+ * Show the host's libpmi.so.0 or libpmi2.so.0, by the name in target's last
+ * part, in the place of what the template has there, for all who come into it
+ * afterwards. The caller is in it.
  */
-int template_cover(const struct template *template, int hostns,
-                   const char *source, const char *target,
+int template_cover(struct template *template, const char *target,
                    struct ct_error *reterr);
 
 #endif

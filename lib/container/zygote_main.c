@@ -238,31 +238,14 @@ static int fill_app(struct host *h, struct app *app, const char *workdir,
     return app->path != NULL ? 0 : -1;
 }
 
-/* The name of the file, which is the same as the host's. */
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* Once for each of them, though several commands may need it. */
-static int cover_library(struct host *h, unsigned plan, const char *target,
+static int cover_library(struct place *place, const char *target,
                          struct ct_error *reterr)
 {
-    struct place *place = &h->places[plan];
-    CT_AUTO_FREE char *source = NULL;
-
     for (size_t i = 0; i < place->covered.count; i++)
         if (strcmp(place->covered.items[i], target) == 0)
             return 0;
-    if (asprintf(&source, "%s/%s", h->config->plans[plan].pmi_dir,
-                 name_of(target)) < 0) {
-        source = NULL;
-        return ct_fail_nomem(reterr);
-    }
-    if (template_cover(&place->template, h->base_ns, source, target, reterr) <
-        0)
+    if (template_cover(&place->template, target, reterr) < 0)
         return rank_not_the_command(reterr);
     return strv_add(&place->covered, target) < 0 ? ct_fail_nomem(reterr) : 0;
 }
@@ -273,7 +256,7 @@ static int cover_libraries(struct host *h, unsigned plan,
     if (!contained(h, plan) || h->config->plans[plan].pmi_dir == NULL)
         return 0;
     for (size_t i = 0; i < paths->count; i++)
-        if (cover_library(h, plan, paths->items[i], reterr) < 0)
+        if (cover_library(&h->places[plan], paths->items[i], reterr) < 0)
             return -1;
     return 0;
 }
