@@ -3,6 +3,7 @@
  * the end of the job, which any agent tells to all others directly.
  */
 #include "agent/state.h"
+#include "base/hash.h"
 #include "base/scope.h"
 #include "overlay/collective.h"
 #include "overlay/overlay.h"
@@ -173,14 +174,13 @@ static unsigned *nodes_of(const struct agent_world *world,
     return nodes;
 }
 
-/* Members of the same nodes may be others: a hash (FNV-1a) tells them apart. */
+/* Members of the same nodes may be others: a hash tells them apart. */
 static void name_fence(const char *name, const unsigned *members, size_t count,
                        char *ret, size_t size)
 {
-    uint64_t hash = 0xcbf29ce484222325;
+    uint64_t hash = ct_hash(CT_HASH_START, members,
+                            members != NULL ? count * sizeof *members : 0);
 
-    for (size_t i = 0; members != NULL && i < count; i++)
-        hash = (hash ^ members[i]) * 0x100000001b3;
     snprintf(ret, size, "pmi/%016" PRIx64 "/%.200s", hash, name);
 }
 

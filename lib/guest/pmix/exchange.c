@@ -3,6 +3,7 @@
  * a rank there has committed. One job alone, the world, is on several nodes;
  * what a rank spawns runs on its node, and is known on the others.
  */
+#include "base/hash.h"
 #include "base/scope.h"
 #include "guest/pmix/state.h"
 
@@ -66,14 +67,12 @@ static void add_process(struct pmixsrv *server, const pmix_proc_t *proc,
             add_node(members, node, world->node);
 }
 
-/* In whatever order they are named: the sum of hashes (FNV-1a). */
+/* In whatever order they are named: the sum of hashes. */
 static uint64_t hash_of(const pmix_proc_t *proc)
 {
-    uint64_t hash = 0xcbf29ce484222325;
+    uint64_t hash = ct_hash(CT_HASH_START, proc->nspace, strlen(proc->nspace));
 
-    for (const char *c = proc->nspace; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
-    return (hash ^ proc->rank) * 0x100000001b3;
+    return ct_hash(hash, &proc->rank, sizeof proc->rank);
 }
 
 /* 0, with nodes to be freed, or -1 without memory. */
