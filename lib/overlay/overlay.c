@@ -179,6 +179,7 @@ static void fail_to_reach(struct overlay *overlay, unsigned node,
     char at[120];
 
     if (!peer->wanted) {
+        evbuffer_drain(peer->pending, evbuffer_get_length(peer->pending));
         peer->dialled = false;
         peer->absent = true;
         watch_up(overlay);
@@ -303,7 +304,7 @@ static void become_usable(struct link *link)
     link->greeted = true;
     link->heard = now();
     peer->met = true;
-    peer->dialled = false;
+    peer->dialled = peer->absent = false;
     drop_others(peer);
     if (peer->link == NULL) {
         peer->link = link;
@@ -675,7 +676,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- for users ---- */
 
-void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
+void overlay_tell(struct overlay *overlay, unsigned node, unsigned kind,
                   const void *bytes, size_t len)
 {
     struct peer *peer = &overlay->peers[node];
@@ -684,7 +685,6 @@ void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
 
     if (peer->left || peer->lost || peer->error != 0 || overlay->closing)
         return;
-    peer->wanted = true;
     if (len > FRAME_BODY_MAX)
         fail_later(overlay, node, EMSGSIZE);
     else if (put_frame(overlay, out, kind, bytes, len) < 0)
@@ -693,9 +693,18 @@ void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
         dial(overlay, node);
 }
 
+void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
+                  const void *bytes, size_t len)
+{
+    overlay->peers[node].wanted = true;
+    overlay_tell(overlay, node, kind, bytes, len);
+}
+
 bool overlay_has_left(const struct overlay *overlay, unsigned node)
 {
-    return overlay->peers[node].left;
+    const struct peer *peer = &overlay->peers[node];
+
+    return peer->left || peer->absent;
 }
 
 unsigned overlay_strangers(const struct overlay *overlay)

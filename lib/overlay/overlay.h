@@ -60,7 +60,14 @@ struct overlay *overlay_create(const struct overlay_config *config,
 void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
                   const void *bytes, size_t len);
 
-/* Has the node said bye? Nothing is sent to it any more. */
+/*
+ * Likewise, but a node that cannot be reached has left, as far as we are
+ * concerned: if that is not so, its neighbours in the tree miss it.
+ */
+void overlay_tell(struct overlay *overlay, unsigned node, unsigned kind,
+                  const void *bytes, size_t len);
+
+/* Has the node said bye, or was it found to have left? */
 bool overlay_has_left(const struct overlay *overlay, unsigned node);
 
 /* Connections of strangers that were closed. */

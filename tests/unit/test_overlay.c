@@ -394,6 +394,22 @@ START_TEST(one_that_says_bye_is_not)
 }
 END_TEST
 
+/* No word of it has come to those that have no link to it. */
+START_TEST(one_that_cannot_be_told_has_left)
+{
+    struct net *net = net_start(6);
+
+    run_for(net, 0.05);
+    leave(net, 5);
+    overlay_tell(net->nodes[4].overlay, 5, KIND, "word", 4);
+    RUN_UNTIL(net, overlay_has_left(net->nodes[4].overlay, 5));
+    overlay_tell(net->nodes[4].overlay, 5, KIND, "word", 4);
+    check_peace(net, 0);
+    exchange(net, 4, 3);
+    net_free(net);
+}
+END_TEST
+
 START_TEST(all_leave_in_any_order)
 {
     for (unsigned seed = 0; seed < 20; seed++) {
@@ -1044,6 +1060,7 @@ int main(void)
     tcase_add_test(tc, too_large_a_message);
     tcase_add_test(tc, one_that_dies_is_lost_once);
     tcase_add_test(tc, one_that_says_bye_is_not);
+    tcase_add_test(tc, one_that_cannot_be_told_has_left);
     tcase_add_test(tc, all_leave_in_any_order);
     tcase_add_test(tc, what_is_pending_is_sent);
     tcase_add_test(tc, last_words_are_heard);
