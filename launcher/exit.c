@@ -22,3 +22,9 @@ int exit_code_of(const struct agent_failure *failure)
         return EXIT_CTRUN;
     }
 }
+
+bool exit_is_loss(const struct agent_failure *failure)
+{
+    return failure->fault == AGENT_EXITED || failure->fault == AGENT_KILLED ||
+           failure->fault == AGENT_VANISHED;
+}

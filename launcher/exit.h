@@ -6,6 +6,8 @@
 #ifndef CT_LAUNCHER_EXIT_H
 #define CT_LAUNCHER_EXIT_H
 
+#include <stdbool.h>
+
 struct agent_failure;
 
 enum ct_exit {
@@ -19,5 +21,8 @@ enum ct_exit {
 
 /* What a failure makes the exit code of the job. */
 int exit_code_of(const struct agent_failure *failure);
+
+/* Is it that a rank has died, which is what --on-failure=continue is about? */
+bool exit_is_loss(const struct agent_failure *failure);
 
 #endif

@@ -269,6 +269,11 @@ static void on_failed(void *ctx, const struct agent_failure *failure)
 
     if (node->decided)
         return;
+    if (node->config->options->continues && exit_is_loss(failure)) {
+        say(node->config->options->verbosity, -1, "%s; the others go on",
+            failure->text);
+        return;
+    }
     node->decided = true;
     node->code = exit_code_of(failure);
     say(node->config->options->verbosity, failure->elsewhere ? 1 : -1, "%s",

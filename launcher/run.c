@@ -73,11 +73,10 @@ static bool is_worth_saying(const struct run *run,
     return true;
 }
 
-/* --on-failure=continue is about ranks that die, and nobody wanted to. */
+/* One that has died, and nobody wanted it to. */
 static bool goes_on(const struct run *run, const struct agent_failure *failure)
 {
-    return run->options->continues && run->asked == 0 &&
-           (failure->fault == AGENT_EXITED || failure->fault == AGENT_KILLED);
+    return run->options->continues && run->asked == 0 && exit_is_loss(failure);
 }
 
 static void lose_rank(struct run *run, const struct agent_failure *failure)

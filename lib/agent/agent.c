@@ -168,14 +168,16 @@ static void judge_success(struct proc *proc)
 {
     bool speaks = proc->job->family != FAMILY_NONE;
     bool silent = speaks && proc_is_silent(proc);
+    enum agent_fault loss =
+        proc->member != NULL ? AGENT_VANISHED : AGENT_BROKEN;
 
     if (silent && is_expected_to_speak(proc))
         judge_silent(proc);
     else if (proc->why != NULL)
-        proc_fail(proc, AGENT_BROKEN, 0, "%s", proc->why);
+        proc_fail(proc, loss, 0, "%s", proc->why);
     else if (proc->job->pmix != NULL &&
              pmixsrv_rank_state(proc->job->pmix, proc->rank) == PMIXSRV_ACTIVE)
-        proc_fail(proc, AGENT_BROKEN, 0, "ended without MPI_Finalize");
+        proc_fail(proc, loss, 0, "ended without MPI_Finalize");
     else if (speaks && !silent)
         judge_protocol(proc);
 }
@@ -593,6 +595,8 @@ struct agent *agent_create(const struct agent_config *config,
         return NULL;
     }
     agent->config = *config;
+    if (config->continues)
+        agent->config.common.pipe.sa_handler = SIG_IGN;
     agent->last_job = &agent->jobs;
     shm_start(&agent->shm);
     if (gethostname(agent->host, sizeof agent->host - 1) < 0)

@@ -89,6 +89,8 @@ enum agent_fault {
     AGENT_KILLED,       /* a rank was ended by signal `code` */
     AGENT_ABORTED,      /* a rank asked PMI to end the job with `code` */
     AGENT_EXITING,      /* likewise, and is about to exit with it */
+    AGENT_VANISHED,     /* a rank of another launcher ended without having
+                           finalized: how, only that one knows */
     AGENT_ALONE,        /* one of several tasks that would all be alone */
     AGENT_NOT_FOUND,    /* a command is not in its image */
     AGENT_NOT_RUNNABLE, /* or cannot be executed */
@@ -137,7 +139,9 @@ struct agent_config {
         *world; /* lives as long; NULL: all ranks are ours */
     void (*orphaned)(unsigned ranks); /* as zygote_config has it */
     struct host_task outer; /* of a launcher that started us; size 0: none */
-    bool continues; /* ranks may go on when one has failed: tell them of it */
+    /* Ranks may go on when one has failed: tell them of it, and let them not
+       die (SIGPIPE) of what they write to it. */
+    bool continues;
     double kill_grace; /* seconds from SIGTERM to SIGKILL */
     struct rank_common common;
     /* CPUs of each rank of the job, cpu_set_t of cpus_size bytes; or NULL */

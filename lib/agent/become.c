@@ -10,13 +10,14 @@
 #include "container/rank.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 enum { EXIT_BROKEN = 125, EXIT_NOT_RUNNABLE = 126, EXIT_NOT_FOUND = 127 };
 
 /* What a RUN packet brings: views into it. */
 struct grant {
-    bool contained;
+    bool contained, continues;
     int userns, mntns, pmi;
     const char *path, *workdir, *home;
     bool workdir_required;
@@ -28,6 +29,7 @@ static int take_grant(struct unpack *u, const int *fds, struct grant *ret)
     uint32_t has = unpack_u32(u);
 
     ret->contained = (has & MEMBER_HAS_CONTAINER) != 0;
+    ret->continues = (has & MEMBER_CONTINUES) != 0;
     ret->userns = ret->contained ? *fds++ : -1;
     ret->mntns = ret->contained ? *fds++ : -1;
     ret->pmi = (has & MEMBER_HAS_PMI) != 0 ? *fds : -1;
@@ -65,6 +67,8 @@ static int become(const struct grant *grant, char *const *argv,
 
     if (env == NULL)
         return ct_fail_nomem(reterr);
+    if (grant->continues)
+        signal(SIGPIPE, SIG_IGN);
     if (!grant->workdir_required) {
         start.workdir_else[0] = grant->home;
         start.workdir_else[1] = "/";

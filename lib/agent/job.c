@@ -296,6 +296,7 @@ int job_open(struct job *job, struct ct_error *reterr)
         return -1;
     if (add_procs(job, appnum) < 0)
         return ct_fail_nomem(reterr);
+    peers_opened(job->agent);
     if (job->world != NULL)
         return watch_members(job, reterr);
     job->ready = true;

@@ -209,12 +209,14 @@ int member_start(struct proc *proc, int pmi, struct strv *env,
                  struct ct_error *reterr)
 {
     const struct app *app = &proc->job->apps[proc->app];
+    bool continues = proc->job->agent->config.continues;
     struct pack p = {0};
     int rc;
 
     pack_u32(&p, MEMBER_RUN);
     pack_u32(&p, (app->contained ? MEMBER_HAS_CONTAINER : 0) |
-                     (pmi >= 0 ? MEMBER_HAS_PMI : 0));
+                     (pmi >= 0 ? MEMBER_HAS_PMI : 0) |
+                     (continues ? MEMBER_CONTINUES : 0));
     pack_list(&p, strv_list(env));
     pack_bytes(&p, app->lent, app->lent_len);
     rc = send_run(proc, &p, pmi, reterr);

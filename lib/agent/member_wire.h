@@ -18,6 +18,7 @@ enum member_message {
 enum {
     MEMBER_HAS_CONTAINER = 1 << 0, /* user namespace, mount namespace */
     MEMBER_HAS_PMI = 1 << 1,
+    MEMBER_CONTINUES = 1 << 2, /* no descriptor: others of the job may die */
 };
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/scope.h"
 #include "overlay/collective.h"
+#include "overlay/direct.h"
 #include "overlay/overlay.h"
 
 #include <errno.h>
@@ -13,39 +14,39 @@
 #include <stdio.h>
 #include <string.h>
 
-enum peers_kind {
-    PEERS_COLLECTIVE = OVERLAY_USER,
-    PEERS_END,    /* fault, code: what ends the job */
-    PEERS_MODEX,  /* number, nspace, rank: PMIx data that it has committed */
-    PEERS_DATA,   /* number, status, data: the answer */
-    PEERS_ASK,    /* number, bytes for pmixsrv_visit() */
-    PEERS_ANSWER, /* number, bytes for pmixsrv_answered() */
-    PEERS_NAME,   /* number, operation, service, port */
-    PEERS_NAMED,  /* number, success, port: the answer */
-    PEERS_JOB,    /* number, nspace, size: what a rank has spawned */
-    PEERS_HEARD,  /* number: the answer */
-};
-
 enum { HOME = 0 }; /* the node where names live */
 
-/* A question to another node: one of the three. */
+/* A question to another node: of one of the three. */
 struct question {
     struct question *next;
     uint32_t number;
     struct pmixsrv_modex *modex;
     struct pmixsrv_question *pmix;
     struct ctpmi_name *name;
+    unsigned node; /* that it was put to */
+};
+
+/* A message for the PMIx server that has come before there is one. */
+struct early {
+    struct early *next;
+    unsigned from, kind;
+    size_t len;
+    char bytes[];
 };
 
 struct peers {
     struct agent *agent;
     struct overlay *overlay;
     struct collectives *collectives;
+    struct directs *directs; /* in place of these for PMIx, if ranks may die */
     struct question *questions;
+    struct early *early, **last_early;
+    size_t early_size;
     uint32_t asked;
     struct strv names; /* of HOME: "SERVICE=port" */
     struct event *tick;
-    bool ended; /* all know that the job ends */
+    bool opened; /* there is a PMIx server, or will be none */
+    bool ended;  /* all know that the job ends */
 };
 
 static const char *name_of(const struct agent *agent, unsigned node)
@@ -198,8 +199,11 @@ static void begin_fence(struct agent *agent, const struct wait *what,
     } else {
         *wait = *what;
         wait->peers = peers;
-        rc = collectives_begin(peers->collectives, name, nodes, count, data,
-                               len, fence_done, wait, &err);
+        rc = wait->pmix != NULL && peers->directs != NULL
+                 ? directs_begin(peers->directs, name, nodes, count, data, len,
+                                 fence_done, wait, &err)
+                 : collectives_begin(peers->collectives, name, nodes, count,
+                                     data, len, fence_done, wait, &err);
     }
     if (rc < 0)
         agent_fail(agent, AGENT_BROKEN, 0, "%s: a fence: %s", agent->host,
@@ -252,14 +256,52 @@ static void take_collective(struct peers *peers, unsigned from,
                    name_of(agent, from), err.text);
 }
 
+static void send_direct(void *ctx, unsigned node, const void *bytes, size_t len)
+{
+    struct peers *peers = ctx;
+
+    overlay_tell(peers->overlay, node, PEERS_DIRECT, bytes, len);
+}
+
+/* One that has left has said before whom it leaves dead. */
+static bool awaits_part(void *ctx, void *begun, unsigned node)
+{
+    const struct peers *peers = ctx;
+    const struct wait *wait = begun;
+
+    return !overlay_has_left(peers->overlay, node) &&
+           pmixsrv_fence_awaits(wait->pmix, node);
+}
+
+static void take_direct(struct peers *peers, unsigned from, struct unpack *u)
+{
+    struct agent *agent = peers->agent;
+    struct ct_error err;
+    int rc;
+
+    if (peers->directs == NULL)
+        rc = ct_fail(&err, EPROTO,
+                     "it was told --on-failure=continue, and this node was "
+                     "not");
+    else
+        rc = directs_receive(peers->directs, from, u->bytes, u->len, &err);
+    if (rc < 0)
+        agent_fail(agent, AGENT_BROKEN, 0, "%s: from node %s: %s", agent->host,
+                   name_of(agent, from), err.text);
+}
+
 /* ---- questions and answers ---- */
 
-static struct question *add_question(struct peers *peers)
+/* NULL: the node has left, or there is no memory. */
+static struct question *add_question(struct peers *peers, unsigned node)
 {
-    struct question *question = calloc(1, sizeof *question);
+    struct question *question = overlay_has_left(peers->overlay, node)
+                                    ? NULL
+                                    : calloc(1, sizeof *question);
 
     if (question == NULL)
         return NULL;
+    question->node = node;
     question->number = peers->asked++;
     question->next = peers->questions;
     peers->questions = question;
@@ -279,11 +321,18 @@ static struct question *take_question(struct peers *peers, uint32_t number)
     return question;
 }
 
-static void send_and_free(struct peers *peers, unsigned node, unsigned kind,
-                          struct pack *p)
+/* One that cannot be reached has left, and end_questions() sees that. */
+void peers_tell(struct agent *agent, unsigned node, enum peers_kind kind,
+                const struct pack *p)
 {
     if (!p->failed)
-        overlay_send(peers->overlay, node, kind, p->bytes, p->len);
+        overlay_tell(agent->peers->overlay, node, kind, p->bytes, p->len);
+}
+
+static void send_and_free(struct peers *peers, unsigned node,
+                          enum peers_kind kind, struct pack *p)
+{
+    peers_tell(peers->agent, node, kind, p);
     free(p->bytes);
 }
 
@@ -312,8 +361,7 @@ void peers_modex(void *ctx, struct pmixsrv_modex *modex, const char *nspace,
 {
     struct agent *agent = ctx;
     struct peers *peers = agent->peers;
-    struct question *question =
-        overlay_has_left(peers->overlay, node) ? NULL : add_question(peers);
+    struct question *question = add_question(peers, node);
     struct pack p = {0};
 
     if (question == NULL) {
@@ -348,7 +396,7 @@ static void take_modex(struct peers *peers, unsigned from, struct unpack *u)
 
     if (asker == NULL)
         return;
-    if (u->failed || nspace == NULL || agent->pmix == NULL)
+    if (u->failed || nspace == NULL)
         send_data(asker, PMIXSRV_MODEX_FAILED, NULL, 0);
     else
         pmixsrv_modex_serve(agent->pmix, nspace, rank, send_data, asker);
@@ -374,8 +422,7 @@ void peers_ask(void *ctx, struct pmixsrv_question *pmix, unsigned node,
 {
     struct agent *agent = ctx;
     struct peers *peers = agent->peers;
-    struct question *question =
-        overlay_has_left(peers->overlay, node) ? NULL : add_question(peers);
+    struct question *question = add_question(peers, node);
     struct pack p = {0};
 
     if (question == NULL) {
@@ -406,7 +453,7 @@ static void take_ask(struct peers *peers, unsigned from, struct unpack *u)
 
     if (asker == NULL)
         return;
-    if (u->failed || agent->pmix == NULL)
+    if (u->failed)
         send_answer(asker, NULL, 0);
     else
         pmixsrv_visit(agent->pmix, u->bytes + u->at, u->len - u->at,
@@ -467,8 +514,7 @@ void peers_name(void *ctx, struct ctpmi_name *name, enum ctpmi_name_op op,
         ctpmi_name_done(name, success, found);
         return;
     }
-    question =
-        overlay_has_left(peers->overlay, HOME) ? NULL : add_question(peers);
+    question = add_question(peers, HOME);
     if (question == NULL) {
         ctpmi_name_done(name, false, NULL);
         return;
@@ -507,13 +553,54 @@ static void take_named(struct peers *peers, unsigned from, struct unpack *u)
     free(question);
 }
 
+/* ---- questions that nobody will answer ---- */
+
+static void end_question(struct question *question)
+{
+    if (question->modex != NULL)
+        pmixsrv_modex_done(question->modex, PMIXSRV_MODEX_FAILED, NULL, 0);
+    else if (question->pmix != NULL)
+        pmixsrv_answered(question->pmix, NULL, 0);
+    else if (question->name != NULL)
+        ctpmi_name_done(question->name, false, NULL);
+    free(question);
+}
+
+/* What is asked while one ends is put first, and to one that is there. */
+static void end_questions(struct peers *peers)
+{
+    struct question **at = &peers->questions;
+
+    while (*at != NULL) {
+        struct question *question = *at;
+
+        if (!overlay_has_left(peers->overlay, question->node)) {
+            at = &question->next;
+            continue;
+        }
+        *at = question->next;
+        end_question(question);
+        at = &peers->questions;
+    }
+}
+
+void peers_review(struct agent *agent)
+{
+    struct peers *peers = agent->peers;
+
+    if (peers == NULL)
+        return;
+    end_questions(peers);
+    if (peers->directs != NULL)
+        directs_review(peers->directs);
+}
+
 /* ---- jobs that ranks have spawned ---- */
 
 /* Their children are not told of before all nodes know them. */
 void peers_announce(struct job *job)
 {
     struct agent *agent = job->agent;
-    struct peers *peers = agent->peers;
     struct pack p = {0};
 
     job->unheard =
@@ -525,7 +612,7 @@ void peers_announce(struct job *job)
         if (job->unheard != NULL && !p.failed &&
             node != agent->config.world->node) {
             job->unheard[node] = true;
-            overlay_send(peers->overlay, node, PEERS_JOB, p.bytes, p.len);
+            peers_tell(agent, node, PEERS_JOB, &p);
         }
     free(p.bytes);
     peers_hear(agent);
@@ -560,7 +647,7 @@ static void take_job(struct peers *peers, unsigned from, struct unpack *u)
     struct pack p = {0};
     struct ct_error err;
 
-    if (u->failed || nspace == NULL || agent->pmix == NULL || size > 65536)
+    if (u->failed || nspace == NULL || size > 65536)
         return;
     if (pmixsrv_job_elsewhere(agent->pmix, nspace, size, from,
                               name_of(agent, from), &err) < 0)
@@ -582,30 +669,116 @@ static void take_heard(struct peers *peers, unsigned from, struct unpack *u)
 
 /* ---- life ---- */
 
+static void take_event(struct peers *peers, unsigned from, struct unpack *u)
+{
+    events_take(peers->agent, from, u);
+}
+
+static void take_lost(struct peers *peers, unsigned from, struct unpack *u)
+{
+    events_take_lost(peers->agent, from, u);
+}
+
+static void take_signal(struct peers *peers, unsigned from, struct unpack *u)
+{
+    events_take_signal(peers->agent, from, u);
+}
+
 static const struct row {
     unsigned kind;
     void (*take)(struct peers *peers, unsigned from, struct unpack *u);
+    bool pmix; /* is for the PMIx server, and waits till there is one */
 } rows[] = {
-    {PEERS_COLLECTIVE, take_collective},
-    {PEERS_END, take_end},
-    {PEERS_MODEX, take_modex},
-    {PEERS_DATA, take_data},
-    {PEERS_ASK, take_ask},
-    {PEERS_ANSWER, take_answer},
-    {PEERS_NAME, take_name},
-    {PEERS_NAMED, take_named},
-    {PEERS_JOB, take_job},
-    {PEERS_HEARD, take_heard},
+    {PEERS_COLLECTIVE, take_collective, false},
+    {PEERS_END, take_end, false},
+    {PEERS_MODEX, take_modex, true},
+    {PEERS_DATA, take_data, false},
+    {PEERS_ASK, take_ask, true},
+    {PEERS_ANSWER, take_answer, false},
+    {PEERS_NAME, take_name, false},
+    {PEERS_NAMED, take_named, false},
+    {PEERS_JOB, take_job, true},
+    {PEERS_HEARD, take_heard, false},
+    {PEERS_DIRECT, take_direct, false},
+    {PEERS_EVENT, take_event, true},
+    {PEERS_LOST, take_lost, true},
+    {PEERS_SIGNAL, take_signal, true},
 };
+
+static void keep_early(struct peers *peers, unsigned from, unsigned kind,
+                       const struct unpack *u)
+{
+    enum { EARLY_MAX = 64 * 1024 * 1024 };
+    struct agent *agent = peers->agent;
+    struct early *early = peers->early_size + u->len <= EARLY_MAX
+                              ? malloc(sizeof *early + u->len)
+                              : NULL;
+
+    if (early == NULL) {
+        agent_fail(agent, AGENT_BROKEN, 0,
+                   "%s: node %s says more than can be kept before this node "
+                   "is ready",
+                   agent->host, name_of(agent, from));
+        return;
+    }
+    *early = (struct early){.from = from, .kind = kind, .len = u->len};
+    memcpy(early->bytes, u->bytes, u->len);
+    peers->early_size += u->len;
+    *peers->last_early = early;
+    peers->last_early = &early->next;
+}
+
+static void take(struct peers *peers, unsigned from, unsigned kind,
+                 struct unpack *u)
+{
+    const struct agent *agent = peers->agent;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct row *row = &rows[i];
+
+        if (row->kind != kind)
+            continue;
+        if (row->pmix && !peers->opened)
+            keep_early(peers, from, kind, u);
+        else if (!row->pmix || agent->pmix != NULL)
+            row->take(peers, from, u);
+    }
+}
 
 static void on_message(void *ctx, unsigned from, unsigned kind,
                        const void *bytes, size_t len)
 {
     struct unpack u = {.bytes = bytes, .len = len};
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (rows[i].kind == kind)
-            rows[i].take(ctx, from, &u);
+    take(ctx, from, kind, &u);
+}
+
+static struct early *next_early(struct peers *peers)
+{
+    struct early *early = peers->early;
+
+    if (early == NULL)
+        return NULL;
+    peers->early = early->next;
+    if (peers->early == NULL)
+        peers->last_early = &peers->early;
+    return early;
+}
+
+void peers_opened(struct agent *agent)
+{
+    struct peers *peers = agent->peers;
+    struct early *early;
+
+    if (peers == NULL || peers->opened)
+        return;
+    peers->opened = true;
+    while ((early = next_early(peers)) != NULL) {
+        struct unpack u = {.bytes = early->bytes, .len = early->len};
+
+        take(peers, early->from, early->kind, &u);
+        free(early);
+    }
 }
 
 /* One that is stopped is missed by others, and its ranks must not stay. */
@@ -617,6 +790,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     zygote_alive(peers->agent->zygote, NULL);
     peers_hear(peers->agent);
+    peers_review(peers->agent);
 }
 
 static int begin_to_tick(struct peers *peers)
@@ -627,6 +801,26 @@ static int begin_to_tick(struct peers *peers)
         event_new(peers->agent->config.base, -1, EV_PERSIST, on_tick, peers);
     zygote_alive(peers->agent->zygote, NULL);
     return peers->tick != NULL ? event_add(peers->tick, &second) : -1;
+}
+
+static int make_collectives(struct peers *peers)
+{
+    const struct agent_config *config = &peers->agent->config;
+    const struct directs_config directs = {
+        .self = config->world->node,
+        .send = send_direct,
+        .awaits = awaits_part,
+        .ctx = peers,
+    };
+
+    peers->collectives =
+        collectives_create(config->world->node, send_collective, peers);
+    if (config->continues)
+        peers->directs = directs_create(&directs);
+    return peers->collectives != NULL &&
+                   (!config->continues || peers->directs != NULL)
+               ? 0
+               : -1;
 }
 
 int peers_open(struct agent *agent, struct ct_error *reterr)
@@ -649,9 +843,8 @@ int peers_open(struct agent *agent, struct ct_error *reterr)
     peers->agent = agent;
     memcpy(config.secret, world->secret, sizeof config.secret);
     config.ctx = peers;
-    peers->collectives =
-        collectives_create(world->node, send_collective, peers);
-    if (peers->collectives == NULL || begin_to_tick(peers) < 0)
+    peers->last_early = &peers->early;
+    if (make_collectives(peers) < 0 || begin_to_tick(peers) < 0)
         return ct_fail_nomem(reterr);
     peers->overlay = overlay_create(&config, reterr);
     return peers->overlay != NULL ? 0 : -1;
@@ -662,6 +855,7 @@ void peers_close(struct agent *agent)
 {
     enum { FAREWELL = 5 }; /* seconds */
     struct peers *peers = agent->peers;
+    struct early *early;
 
     if (peers == NULL)
         return;
@@ -669,7 +863,10 @@ void peers_close(struct agent *agent)
         event_free(peers->tick);
     overlay_close(peers->overlay, FAREWELL);
     collectives_free(peers->collectives);
+    directs_free(peers->directs);
     strv_clear(&peers->names);
+    while ((early = next_early(peers)) != NULL)
+        free(early);
     while (peers->questions != NULL) {
         struct question *question = peers->questions;
         peers->questions = question->next;

@@ -53,15 +53,25 @@ static int pmix_spawn(void *ctx, struct pmixsrv_spawn *request)
     return spawn_begin(agent, spawn);
 }
 
+void pmix_signal_here(struct agent *agent, struct pmixsrv_job *job,
+                      unsigned rank, int signal)
+{
+    const struct proc *proc = proc_of(job, rank);
+
+    if (proc->live)
+        zygote_signal(agent->zygote, proc->id, signal, NULL);
+    agent_pump(agent);
+}
+
 static void pmix_signal(void *ctx, struct pmixsrv_job *job, unsigned rank,
                         int signal)
 {
     struct agent *agent = ctx;
-    const struct proc *proc = proc_of(job, rank);
 
-    if (proc->rank == rank && proc->live)
-        zygote_signal(agent->zygote, proc->id, signal, NULL);
-    agent_pump(agent);
+    if (pmixsrv_rank_elsewhere(job, rank))
+        events_send_signal(agent, job, rank, signal);
+    else
+        pmix_signal_here(agent, job, rank, signal);
 }
 
 static void pmix_log(void *ctx, struct pmixsrv_job *job, unsigned rank,
@@ -143,7 +153,8 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
                       .describe = pmix_describe,
                       .fence = peers_pmix_fence,
                       .modex = peers_modex,
-                      .ask = peers_ask},
+                      .ask = peers_ask,
+                      .event = events_spread},
         .ctx = agent,
     };
 
@@ -272,7 +283,7 @@ static int make_job(struct job *job, const struct sizes *apps,
         .host = agent->host,
         .size = job->size,
         .node_of = job->world != NULL ? job->world->node_of : NULL,
-        .node = job->world != NULL ? job->world->node : 0,
+        .node = agent->config.world != NULL ? agent->config.world->node : 0,
         .node_count = job->world != NULL ? job->world->node_count : 1,
         .hosts = job->world != NULL ? job->world->hosts : NULL,
         .universe_size = agent->config.universe_size > job->size
@@ -320,8 +331,13 @@ int pmix_open(struct job *job, struct ct_error *reterr)
 
 void pmix_tell_lost(const struct proc *proc)
 {
-    if (proc->job->pmix != NULL && proc->job->agent->config.continues)
-        pmixsrv_rank_lost(proc->job->pmix, proc->rank);
+    struct agent *agent = proc->job->agent;
+
+    if (proc->job->pmix == NULL || !agent->config.continues)
+        return;
+    events_send_lost(agent, proc->job->pmix, proc->rank);
+    pmixsrv_rank_lost(proc->job->pmix, proc->rank);
+    peers_review(agent);
 }
 
 void pmix_drain(struct agent *agent)
@@ -367,6 +383,9 @@ static const struct quirk {
     {"OMPI_MCA_mpi_ft_enable=1", true,
      "Open MPI 5: recovery (ULFM) is built in and off unless mpirun is given "
      "--with-ft, which sets this"},
+    {"OMPI_MCA_coll_han_priority=0", true,
+     "Open MPI 5.0: its collectives of several nodes (han) go on in "
+     "communicators of their own, which nobody revokes, and hang"},
 };
 
 static int add_quirks(const struct agent *agent, struct strv *env)

@@ -8,11 +8,13 @@
 
 #include "agent/agent.h"
 #include "agent/mpi.h"
+#include "base/pack.h"
 #include "base/strv.h"
 #include "container/shm.h"
 #include "container/zygote.h"
 #include "ctpmi.h"
 #include "guest/pmix/server.h"
+#include "overlay/overlay.h"
 
 #include <event2/event.h>
 #include <stdint.h>
@@ -179,6 +181,8 @@ int member_start(struct proc *proc, int pmi, struct strv *env,
 /* peers.c */
 int peers_open(struct agent *agent, struct ct_error *reterr);
 void peers_close(struct agent *agent);
+/* The first job is open: do what came too early for it. */
+void peers_opened(struct agent *agent);
 void peers_end(struct agent *agent, enum agent_fault fault, int code);
 /* Callbacks of the two servers; ctx is the agent. */
 void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
@@ -198,7 +202,44 @@ void peers_name(void *ctx, struct ctpmi_name *name, enum ctpmi_name_op op,
 void peers_ask(void *ctx, struct pmixsrv_question *pmix, unsigned node,
                const void *bytes, size_t len);
 
+/* Somebody has died, or his node has left: look who still waits for him. */
+void peers_review(struct agent *agent);
+enum peers_kind {
+    PEERS_COLLECTIVE = OVERLAY_USER,
+    PEERS_END,    /* fault, code: what ends the job */
+    PEERS_MODEX,  /* number, nspace, rank: PMIx data that it has committed */
+    PEERS_DATA,   /* number, status, data: the answer */
+    PEERS_ASK,    /* number, bytes for pmixsrv_visit() */
+    PEERS_ANSWER, /* number, bytes for pmixsrv_answered() */
+    PEERS_NAME,   /* number, operation, service, port */
+    PEERS_NAMED,  /* number, success, port: the answer */
+    PEERS_JOB,    /* number, nspace, size: what a rank has spawned */
+    PEERS_HEARD,  /* number: the answer */
+    PEERS_DIRECT, /* bytes for directs_receive() */
+    PEERS_EVENT,  /* bytes for pmixsrv_event() */
+    PEERS_LOST,   /* nspace, rank: one that has died */
+    PEERS_SIGNAL, /* nspace, rank, signal: to send it */
+};
+/* To a node that may have left. */
+void peers_tell(struct agent *agent, unsigned node, enum peers_kind kind,
+                const struct pack *p);
+
+/* peers_events.c: the last is a callback of the PMIx server. All do nothing
+   where there is one node only. */
+void events_send_lost(struct agent *agent, const struct pmixsrv_job *job,
+                      unsigned rank);
+void events_send_signal(struct agent *agent, const struct pmixsrv_job *job,
+                        unsigned rank, int signal);
+void events_spread(void *ctx, const unsigned *nodes, unsigned count,
+                   const void *bytes, size_t len);
+/* What another node's have sent. */
+void events_take(struct agent *agent, unsigned from, struct unpack *u);
+void events_take_lost(struct agent *agent, unsigned from, struct unpack *u);
+void events_take_signal(struct agent *agent, unsigned from, struct unpack *u);
+
 /* pmix.c */
+void pmix_signal_here(struct agent *agent, struct pmixsrv_job *job,
+                      unsigned rank, int signal);
 int pmix_open(struct job *job, struct ct_error *reterr);
 int pmix_environment(const struct proc *proc, struct strv *env,
                      struct ct_error *reterr);

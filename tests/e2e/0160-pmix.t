@@ -10,8 +10,8 @@
     bail_out "the PMIx client cannot be built"
 client=(--no-container --pmi=pmix "$work/pmixclient")
 
-whats=(facts modex subsets names timeouts groups connect events queries psets
-    signals spawn)
+whats=(facts modex subsets names timeouts groups connect events ranges queries
+    psets signals spawn)
 for what in "${whats[@]}"; do
     for n in 1 4 16; do
         exits 0 "$what, $n ranks" ctrun -n $n --pset first=0 "${client[@]}" \
@@ -30,16 +30,21 @@ exits 0 "bound ranks" ctrun -n 4 --bind-to core --oversubscribe \
     "${client[@]}" bound &&
     is "$(cat "$out")" "bound ok" "bound ranks: result"
 exits 0 "PMIx_Log" ctrun -n 4 --label "${client[@]}" log
-is "$(sort "$out")" $'0: log ok\n0: logged text' "PMIx_Log: standard output"
-is "$(cat "$err")" "0: logged error" "PMIx_Log: standard error"
+is "$(sort "$out")" $'0: log ok\n0: logged text\n1: logged text
+2: logged text\n3: logged text' "PMIx_Log: standard output"
+is "$(sort "$err")" $'0: logged error\n1: logged error
+2: logged error\n3: logged error' "PMIx_Log: standard error"
 
 # --- a rank dies, and the others go on
 for n in 2 4 16; do
-    exits 137 "--on-failure=continue, $n ranks" ctrun -n $n \
-        --on-failure=continue "${client[@]}" lose
-    is "$(cat "$out")" "lose ok" "--on-failure=continue, $n ranks: result"
-    like "$(cat "$err")" 'rank 1 on .*signal 9 .*; the others go on$' \
-        "--on-failure=continue, $n ranks: told"
+    for what in lose go-on; do
+        exits 137 "--on-failure=continue, $what, $n ranks" ctrun -n $n \
+            --on-failure=continue "${client[@]}" $what
+        is "$(cat "$out")" "$what ok" \
+            "--on-failure=continue, $what, $n ranks: result"
+        like "$(cat "$err")" 'rank 1 on .*signal 9 .*; the others go on$' \
+            "--on-failure=continue, $what, $n ranks: told"
+    done
 done
 exits 3 "--on-failure=continue without MPI" ctrun -n 3 --on-failure=continue \
     --no-container sh -c '[ $CTRUN_RANK = 0 ] || exit 3

@@ -337,6 +337,113 @@ static void events(void)
     fence(false);
 }
 
+/* ---- who hears what ---- */
+
+/* The last one is heard by all, after those before it. */
+enum { NSPACE, SESSION, GLOBAL, ONE, SOME, HERE, LAST, CASES };
+
+static const pmix_data_range_t ranges_of[CASES] = {
+    [NSPACE] = PMIX_RANGE_NAMESPACE, [SESSION] = PMIX_RANGE_SESSION,
+    [GLOBAL] = PMIX_RANGE_GLOBAL,    [ONE] = PMIX_RANGE_CUSTOM,
+    [SOME] = PMIX_RANGE_CUSTOM,      [HERE] = PMIX_RANGE_LOCAL,
+    [LAST] = PMIX_RANGE_GLOBAL,
+};
+
+static int heard_of[CASES];
+
+static pmix_status_t code_of(int which)
+{
+    return PMIX_EXTERNAL_ERR_BASE - 10 - which;
+}
+
+/* What comes with it must have come whole. */
+static bool has_text(const pmix_info_t *info, size_t ninfo)
+{
+    for (size_t i = 0; i < ninfo; i++)
+        if (strcmp(info[i].key, "test.text") == 0)
+            return info[i].value.type == PMIX_STRING &&
+                   strcmp(info[i].value.data.string, "a=b; c") == 0;
+    return false;
+}
+
+static void on_range(size_t id, pmix_status_t status, const pmix_proc_t *source,
+                     pmix_info_t info[], size_t ninfo, pmix_info_t results[],
+                     size_t nresults, pmix_event_notification_cbfunc_fn_t done,
+                     void *ctx)
+{
+    int which = code_of(0) - status;
+
+    (void)id;
+    (void)results;
+    (void)nresults;
+    pthread_mutex_lock(&lock);
+    CHECK(source->rank == 0 && strcmp(source->nspace, me.nspace) == 0);
+    CHECK(which >= 0 && which < CASES && has_text(info, ninfo));
+    heard_of[which]++;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+    done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, ctx);
+}
+
+/* To the last rank, or to the odd ones. */
+static void notify(int which)
+{
+    pmix_proc_t *procs = each_rank(), *odd = each_rank();
+    pmix_data_array_t some = {.type = PMIX_PROC, .array = odd};
+    pmix_info_t info[2];
+
+    for (uint32_t rank = 1; rank < size; rank += 2)
+        odd[some.size++].rank = rank;
+    memset(info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info[0], "test.text", "a=b; c", PMIX_STRING);
+    if (which == ONE)
+        PMIX_INFO_LOAD(&info[1], PMIX_EVENT_CUSTOM_RANGE, &procs[size - 1],
+                       PMIX_PROC);
+    else if (which == SOME)
+        PMIX_INFO_LOAD(&info[1], PMIX_EVENT_CUSTOM_RANGE, &some,
+                       PMIX_DATA_ARRAY);
+    CHECK(PMIx_Notify_event(code_of(which), &me, ranges_of[which], info,
+                            which == ONE || which == SOME ? 2 : 1, NULL,
+                            NULL) >= PMIX_OPERATION_SUCCEEDED);
+    free(procs);
+    free(odd);
+}
+
+static bool is_beside_first(void)
+{
+    const pmix_value_t *value = get(PMIX_RANK_WILDCARD, PMIX_LOCAL_PEERS);
+
+    CHECK(value != NULL);
+    return strtol(value->data.string, NULL, 10) == 0;
+}
+
+static void check_heard(void)
+{
+    wait_for(&heard_of[LAST]);
+    for (int which = NSPACE; which <= GLOBAL; which++)
+        CHECK(heard_of[which] == 1);
+    CHECK(heard_of[ONE] == (me.rank == size - 1));
+    CHECK(heard_of[SOME] == (me.rank % 2 == 1));
+    CHECK(heard_of[HERE] == is_beside_first());
+}
+
+static void ranges(void)
+{
+    pmix_status_t codes[CASES];
+
+    for (int which = 0; which < CASES; which++)
+        codes[which] = code_of(which);
+    PMIx_Register_event_handler(codes, CASES, NULL, 0, on_range, on_registered,
+                                NULL);
+    wait_for(&registered);
+    fence(false);
+    for (int which = 0; which < CASES && me.rank == 0 && size > 1; which++)
+        notify(which);
+    if (me.rank != 0)
+        check_heard();
+    fence(false);
+}
+
 /* Of one key, perhaps with one qualifier; the value stays. */
 static const pmix_value_t *ask(const char *key, const char *name,
                                const char *text)
@@ -468,8 +575,7 @@ static void log_texts(void)
     memset(data, 0, sizeof data);
     PMIX_INFO_LOAD(&data[0], PMIX_LOG_STDOUT, "logged text\n", PMIX_STRING);
     PMIX_INFO_LOAD(&data[1], PMIX_LOG_STDERR, "logged error", PMIX_STRING);
-    if (me.rank == 0)
-        CHECK(PMIx_Log(data, 2, NULL, 0) == PMIX_SUCCESS);
+    CHECK(PMIx_Log(data, 2, NULL, 0) == PMIX_SUCCESS);
     fence(false);
 }
 
@@ -624,23 +730,21 @@ static void on_lost(size_t id, pmix_status_t status, const pmix_proc_t *source,
     done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, ctx);
 }
 
-/* Rank 1 is killed; the others are told, and go on. */
-static void lose(void)
+static void await_loss(void)
 {
     pmix_status_t code = PMIX_ERR_PROC_ABORTED;
-    const bool yes = true;
-    pmix_proc_t *others = calloc(size, sizeof *others);
-    size_t count = 0;
 
     PMIx_Register_event_handler(&code, 1, NULL, 0, on_lost, on_registered,
                                 NULL);
     wait_for(&registered);
     fence(false);
-    if (me.rank == 0)
-        CHECK(control(1, PMIX_JOB_CTRL_KILL, &yes, PMIX_BOOL) == PMIX_SUCCESS);
-    if (me.rank == 1)
-        pause();
-    wait_for(&lost);
+}
+
+static void fence_without_lost(void)
+{
+    pmix_proc_t *others = calloc(size, sizeof *others);
+    size_t count = 0;
+
     for (uint32_t rank = 0; rank < size; rank++)
         if (rank != 1) {
             others[count] = me;
@@ -648,6 +752,48 @@ static void lose(void)
         }
     fence_among(others, count, true);
     free(others);
+}
+
+/* Rank 1 is killed; the others are told, and go on. */
+static void lose(void)
+{
+    const bool yes = true;
+
+    await_loss();
+    if (me.rank == 0)
+        CHECK(control(1, PMIX_JOB_CTRL_KILL, &yes, PMIX_BOOL) == PMIX_SUCCESS);
+    if (me.rank == 1)
+        pause();
+    wait_for(&lost);
+    fence_without_lost();
+}
+
+/* What the others share while rank 1 dies, and afterwards. */
+static void go_on(void)
+{
+    const pmix_proc_t all = everybody();
+    char text[32];
+    pmix_value_t *value;
+
+    await_loss();
+    if (me.rank == 1) {
+        usleep(100000); /* the others are in the fence by then, most of them */
+        raise(SIGKILL);
+    }
+    snprintf(text, sizeof text, "of rank %u", me.rank);
+    put_string("kept", text);
+    PMIx_Fence(&all, 1, NULL, 0); /* in which rank 1 lacks, or lacked */
+    wait_for(&lost);
+    for (int i = 0; i < 3; i++)
+        fence(i % 2 == 0);
+    fence_without_lost();
+    for (uint32_t rank = 0; rank < size; rank++) {
+        if (rank == 1)
+            continue;
+        snprintf(text, sizeof text, "of rank %u", rank);
+        CHECK((value = get(rank, "kept")) != NULL);
+        CHECK(strcmp(value->data.string, text) == 0);
+    }
 }
 
 static const struct {
@@ -661,6 +807,7 @@ static const struct {
     {"groups", groups},
     {"connect", connected},
     {"events", events},
+    {"ranges", ranges},
     {"queries", queries},
     {"psets", psets},
     {"log", log_texts},
@@ -673,6 +820,7 @@ static const struct {
     {"timeouts", timeouts},
     {"invite", invite},
     {"lose", lose},
+    {"go-on", go_on},
     {"die-in-group", die_in_group},
     {"die-in-spawn", die_in_spawn},
 };

@@ -26,14 +26,6 @@ struct pmixsrv_modex {
 
 /* ---- who takes part ---- */
 
-/* The nodes of an upcall's processes, and a name for these. */
-struct members {
-    bool *nodes; /* [node_count] */
-    unsigned node_count;
-    uint64_t hash;
-    bool elsewhere; /* some are of other nodes */
-};
-
 static struct pmixsrv_job *find_world(const struct pmixsrv *server)
 {
     struct pmixsrv_job *job = server->jobs;
@@ -75,9 +67,8 @@ static uint64_t hash_of(const pmix_proc_t *proc)
     return ct_hash(hash, &proc->rank, sizeof proc->rank);
 }
 
-/* 0, with nodes to be freed, or -1 without memory. */
-static int find_members(struct pmixsrv *server, const struct request *request,
-                        struct members *ret)
+int members_find(struct pmixsrv *server, const pmix_proc_t *procs, size_t count,
+                 struct members *ret)
 {
     const struct pmixsrv_job *world = find_world(server);
 
@@ -88,26 +79,34 @@ static int find_members(struct pmixsrv *server, const struct request *request,
     ret->nodes = calloc(world->node_count, sizeof *ret->nodes);
     if (ret->nodes == NULL)
         return -1;
-    for (size_t i = 0; i < request->ntargets; i++) {
-        add_process(server, &request->targets[i], world, ret);
-        ret->hash += hash_of(&request->targets[i]);
+    for (size_t i = 0; i < count; i++) {
+        add_process(server, &procs[i], world, ret);
+        ret->hash += hash_of(&procs[i]);
     }
     return 0;
+}
+
+unsigned *members_list(const struct members *members, unsigned *ret_count)
+{
+    unsigned *nodes = calloc(members->node_count, sizeof *nodes);
+
+    *ret_count = 0;
+    for (unsigned node = 0; nodes != NULL && node < members->node_count; node++)
+        if (members->nodes[node])
+            nodes[(*ret_count)++] = node;
+    return nodes;
 }
 
 static int begin(struct pmixsrv_fence *fence, const struct members *members,
                  const char *name, const void *data, size_t len)
 {
     struct pmixsrv *server = fence->server;
-    CT_AUTO_FREE unsigned *nodes = calloc(members->node_count, sizeof *nodes);
-    unsigned count = 0;
+    unsigned count;
+    CT_AUTO_FREE unsigned *nodes = members_list(members, &count);
     char text[64];
 
     if (nodes == NULL)
         return -1;
-    for (unsigned node = 0; node < members->node_count; node++)
-        if (members->nodes[node])
-            nodes[count++] = node;
     fence->first_node = nodes[0];
     snprintf(text, sizeof text, "%s/%016" PRIx64, name, members->hash);
     server->config.callbacks.fence(server->config.ctx, fence, text, nodes,
@@ -126,7 +125,8 @@ static int ask_others(struct pmixsrv *server, struct request *request,
 {
     struct members members;
     struct pmixsrv_fence *fence = NULL;
-    int rc = find_members(server, request, &members);
+    int rc =
+        members_find(server, request->targets, request->ntargets, &members);
 
     if (rc == 0 && members.elsewhere) {
         fence = malloc(sizeof *fence);
@@ -148,6 +148,38 @@ void pmixsrv_fence_done(struct pmixsrv_fence *fence, void *data, size_t len)
 {
     fence->answer(fence, data, len);
     free(fence);
+}
+
+/* ---- those that have died ---- */
+
+/* Has the job a rank on this node that lives, and that proc means? */
+static bool has_living(const struct pmixsrv_job *job, const pmix_proc_t *proc,
+                       unsigned node)
+{
+    bool whole = proc->rank >= job->size; /* PMIX_RANK_WILDCARD */
+
+    for (unsigned rank = whole ? 0 : proc->rank; rank < job->size; rank++) {
+        if (!job->lost[rank] && pmixsrv_rank_node(job, rank) == node)
+            return true;
+        if (!whole)
+            return false;
+    }
+    return false;
+}
+
+bool pmixsrv_fence_awaits(const struct pmixsrv_fence *fence, unsigned node)
+{
+    const struct request *request = fence->request;
+
+    for (size_t i = 0; i < request->ntargets; i++) {
+        const pmix_proc_t *proc = &request->targets[i];
+        const struct pmixsrv_job *job =
+            pmixsrv_find_job(fence->server, proc->nspace);
+
+        if (job != NULL && has_living(job, proc, node))
+            return true;
+    }
+    return false;
 }
 
 /* ---- fences ---- */
@@ -236,18 +268,25 @@ void exchange_group(struct pmixsrv *server, struct request *request)
 
 /* ---- direct modex ---- */
 
+unsigned pmixsrv_rank_node(const struct pmixsrv_job *job, unsigned rank)
+{
+    return job->node_of != NULL ? job->node_of[rank] : job->node;
+}
+
+bool pmixsrv_rank_elsewhere(const struct pmixsrv_job *job, unsigned rank)
+{
+    return job->elsewhere || pmixsrv_rank_node(job, rank) != job->node;
+}
+
 /* The other node that the process is of; -1: of none. */
 static long other_node(struct pmixsrv *server, const pmix_proc_t *proc)
 {
     const struct pmixsrv_job *job = pmixsrv_find_job(server, proc->nspace);
 
-    if (job == NULL || proc->rank >= job->size)
+    if (job == NULL || proc->rank >= job->size ||
+        !pmixsrv_rank_elsewhere(job, proc->rank))
         return -1;
-    if (job->elsewhere)
-        return job->node;
-    if (job->node_of == NULL || job->node_of[proc->rank] == job->node)
-        return -1;
-    return job->node_of[proc->rank];
+    return pmixsrv_rank_node(job, proc->rank);
 }
 
 void exchange_modex(struct pmixsrv *server, struct request *request)

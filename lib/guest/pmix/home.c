@@ -2,8 +2,6 @@
  * Names that ranks publish live on one node, their home, the first of the
  * world. Other nodes send there what their ranks ask, as bytes; the home makes
  * a request of it as if a rank of its own had asked, and sends the answer back.
- * Values are packed by libpmix, which is the same on all nodes or able to read
- * its other versions.
  */
 #include "base/pack.h"
 #include "base/scope.h"
@@ -22,67 +20,6 @@ static void (*const operations[])(struct pmixsrv *server,
     [LOOKUP] = names_lookup,
     [UNPUBLISH] = names_unpublish,
 };
-
-/* ---- values as bytes ---- */
-
-static void pack_values(struct pack *p, const void *values, size_t count,
-                        pmix_data_type_t type)
-{
-    pmix_data_buffer_t buffer;
-
-    PMIX_DATA_BUFFER_CONSTRUCT(&buffer);
-    if (count > 0 && PMIx_Data_pack(NULL, &buffer, (void *)values,
-                                    (int32_t)count, type) != PMIX_SUCCESS)
-        p->failed = true;
-    pack_u32(p, (uint32_t)buffer.bytes_used);
-    pack_bytes(p, buffer.base_ptr, buffer.bytes_used);
-    PMIX_DATA_BUFFER_DESTRUCT(&buffer);
-}
-
-/* Into values[count], which are empty. */
-static void unpack_values(struct unpack *u, void *values, size_t count,
-                          pmix_data_type_t type)
-{
-    size_t len = unpack_u32(u);
-    const void *bytes = unpack_bytes(u, len);
-    int32_t taken = (int32_t)count;
-    pmix_data_buffer_t buffer;
-
-    if (u->failed || count == 0)
-        return;
-    PMIX_DATA_BUFFER_CONSTRUCT(&buffer);
-    buffer.base_ptr = malloc(len + 1);
-    if (buffer.base_ptr != NULL) {
-        memcpy(buffer.base_ptr, bytes, len);
-        buffer.unpack_ptr = buffer.base_ptr;
-        buffer.pack_ptr = buffer.base_ptr + len;
-        buffer.bytes_allocated = len + 1;
-        buffer.bytes_used = len;
-        if (PMIx_Data_unpack(NULL, &buffer, values, &taken, type) !=
-                PMIX_SUCCESS ||
-            taken != (int32_t)count)
-            u->failed = true;
-    }
-    PMIX_DATA_BUFFER_DESTRUCT(&buffer);
-}
-
-static void pack_proc(struct pack *p, const pmix_proc_t *proc)
-{
-    pack_str(p, proc->nspace);
-    pack_u32(p, proc->rank);
-}
-
-static void unpack_proc(struct unpack *u, pmix_proc_t *ret)
-{
-    const char *nspace = unpack_str(u);
-
-    memset(ret, 0, sizeof *ret);
-    if (nspace != NULL && strlen(nspace) < sizeof ret->nspace)
-        strcpy(ret->nspace, nspace);
-    else
-        u->failed = true;
-    ret->rank = unpack_u32(u);
-}
 
 /* ---- asking ---- */
 
@@ -107,9 +44,9 @@ static void pack_question(struct pack *p, const struct request *request,
     static char *const none[] = {NULL};
 
     pack_u32(p, operation);
-    pack_proc(p, &request->proc);
+    proc_pack(p, &request->proc);
     pack_u32(p, (uint32_t)request->ninfo);
-    pack_values(p, request->info, request->ninfo, PMIX_INFO);
+    values_pack(p, request->info, request->ninfo, PMIX_INFO);
     pack_u32(p, request->keys != NULL);
     pack_list(p, request->keys != NULL ? request->keys : none);
 }
@@ -179,11 +116,11 @@ static void take_found(struct request *request, pmix_status_t status,
     for (size_t i = 0; i < count && !u->failed; i++) {
         const char *key;
 
-        unpack_proc(u, &data[i].proc);
+        proc_unpack(u, &data[i].proc);
         key = unpack_str(u);
         if (key != NULL && strlen(key) < sizeof data[i].key)
             strcpy(data[i].key, key);
-        unpack_values(u, &data[i].value, 1, PMIX_VALUE);
+        values_unpack(u, &data[i].value, 1, PMIX_VALUE);
     }
     request->answer.lookup(u->failed ? PMIX_ERR_NOT_FOUND : status, data,
                            u->failed ? 0 : count, request->cbdata);
@@ -251,9 +188,9 @@ static void lookup_done(pmix_status_t status, pmix_pdata_t data[], size_t count,
     pack_u32(&p, (uint32_t)status);
     pack_u32(&p, (uint32_t)count);
     for (size_t i = 0; i < count; i++) {
-        pack_proc(&p, &data[i].proc);
+        proc_pack(&p, &data[i].proc);
         pack_str(&p, data[i].key);
-        pack_values(&p, &data[i].value, 1, PMIX_VALUE);
+        values_pack(&p, &data[i].value, 1, PMIX_VALUE);
     }
     send_back(cbdata, &p);
 }
@@ -263,7 +200,7 @@ static int read_question(struct unpack *u, struct request *request,
 {
     size_t ninfo, len = u->len;
 
-    unpack_proc(u, &request->proc);
+    proc_unpack(u, &request->proc);
     ninfo = unpack_u32(u);
     if (u->failed || ninfo > len) /* each takes a byte at least */
         return -1;
@@ -271,7 +208,7 @@ static int read_question(struct unpack *u, struct request *request,
     if (visit->info == NULL)
         return -1;
     visit->ninfo = ninfo;
-    unpack_values(u, visit->info, ninfo, PMIX_INFO);
+    values_unpack(u, visit->info, ninfo, PMIX_INFO);
     bool has_keys = unpack_u32(u) != 0;
     CT_AUTO_FREE const char **keys = unpack_list(u);
     if (u->failed || keys == NULL ||

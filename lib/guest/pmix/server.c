@@ -200,7 +200,22 @@ static void job_free(struct pmixsrv_job *job)
 {
     free(job->node_of);
     free(job->states);
+    free(job->lost);
     free(job);
+}
+
+static struct pmixsrv_job *job_new(unsigned size)
+{
+    struct pmixsrv_job *job = calloc(1, sizeof *job);
+
+    if (job == NULL)
+        return NULL;
+    job->states = calloc(size, sizeof *job->states);
+    job->lost = calloc(size, sizeof *job->lost);
+    if (job->states != NULL && job->lost != NULL)
+        return job;
+    job_free(job);
+    return NULL;
 }
 
 /* On libpmix's thread, for ever. */
@@ -325,11 +340,8 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
         ct_fail(reterr, ECANCELED, "the PMIx server has been stopped");
         return NULL;
     }
-    job = calloc(1, sizeof *job);
-    if (job != NULL)
-        job->states = calloc(facts->size, sizeof *job->states);
-    if (job == NULL || job->states == NULL) {
-        free(job);
+    job = job_new(facts->size);
+    if (job == NULL) {
         ct_fail_nomem(reterr);
         return NULL;
     }
@@ -376,6 +388,11 @@ int pmixsrv_job_elsewhere(struct pmixsrv *server, const char *nspace,
 const char *pmixsrv_job_nspace(const struct pmixsrv_job *job)
 {
     return job->nspace;
+}
+
+unsigned pmixsrv_job_size(const struct pmixsrv_job *job)
+{
+    return job->size;
 }
 
 void *pmixsrv_job_user(const struct pmixsrv_job *job)
@@ -442,6 +459,7 @@ void pmixsrv_rank_lost(struct pmixsrv_job *job, unsigned rank)
     struct infolist info = {0};
     pmix_proc_t proc;
 
+    job->lost[rank] = true;
     if (job->server->stopped)
         return;
     pmixsrv_proc(job, rank, &proc);

@@ -87,6 +87,11 @@ struct pmixsrv_callbacks {
        pmixsrv_visit() on that node; then pmixsrv_answered(). */
     void (*ask)(void *ctx, struct pmixsrv_question *question, unsigned node,
                 const void *bytes, size_t len);
+
+    /* Have these bytes given to pmixsrv_event() on nodes[0..count-1], of which
+       we are none. All live until this returns. */
+    void (*event)(void *ctx, const unsigned *nodes, unsigned count,
+                  const void *bytes, size_t len);
 };
 
 struct pmixsrv_config {
@@ -171,9 +176,26 @@ enum pmixsrv_state { PMIXSRV_SILENT, PMIXSRV_ACTIVE, PMIXSRV_FINALIZED };
 enum pmixsrv_state pmixsrv_rank_state(const struct pmixsrv_job *job,
                                       unsigned rank);
 
-/* The rank has died and the others go on: they are sent an event
-   (PMIX_ERR_PROC_ABORTED). */
+/* Which node the rank is of, and is that another one than this server's? */
+unsigned pmixsrv_rank_node(const struct pmixsrv_job *job, unsigned rank);
+bool pmixsrv_rank_elsewhere(const struct pmixsrv_job *job, unsigned rank);
+
+/* The rank, of whichever node, has died and the others go on: those of this
+   node are sent an event (PMIX_ERR_PROC_ABORTED). */
 void pmixsrv_rank_lost(struct pmixsrv_job *job, unsigned rank);
+
+/* What a rank of another node tells (callbacks.event). -1: it makes no sense.
+ */
+int pmixsrv_event(struct pmixsrv *server, const void *bytes, size_t len,
+                  struct ct_error *reterr);
+
+/* NULL when it is none of ours. */
+struct pmixsrv_job *pmixsrv_find_job(struct pmixsrv *server,
+                                     const char *nspace);
+unsigned pmixsrv_job_size(const struct pmixsrv_job *job);
+
+/* Has the node members of the fence that have not died? */
+bool pmixsrv_fence_awaits(const struct pmixsrv_fence *fence, unsigned node);
 
 /* All nodes' data, one after another, this one's too; malloc'ed, is taken. */
 void pmixsrv_fence_done(struct pmixsrv_fence *fence, void *data, size_t len);

@@ -7,6 +7,7 @@
 #ifndef CT_GUEST_PMIX_STATE_H
 #define CT_GUEST_PMIX_STATE_H
 
+#include "base/pack.h"
 #include "guest/pmix/infolist.h"
 #include "guest/pmix/server.h"
 #include "lazy/pmix.h"
@@ -35,9 +36,11 @@ struct request {
     int64_t deadline; /* of a lookup that waits, CLOCK_MONOTONIC in ns, or 0 */
     const pmix_app_t *apps;
     size_t napps;
-    pmix_status_t status; /* abort */
-    char *text;           /* abort: the message, ours */
-    char *data;           /* fence: ours */
+    pmix_status_t status;    /* abort, event */
+    pmix_data_range_t range; /* event */
+    pmix_info_t *copied;     /* event: info, ours */
+    char *text;              /* abort: the message, ours */
+    char *data;              /* fence: ours */
     size_t ndata;
     pmix_query_t *queries;
     size_t nqueries;
@@ -68,6 +71,7 @@ struct pmixsrv_job {
     bool elsewhere; /* all are on node, another one */
     void *user;
     enum pmixsrv_state *states; /* [size] */
+    bool *lost;                 /* [size] has died, and others go on */
 };
 
 struct pmixsrv {
@@ -103,9 +107,14 @@ void pmixsrv_proc(const struct pmixsrv_job *job, unsigned rank,
 /* Of a NULL-terminated list, or of NULL. */
 size_t pmixsrv_count(char *const *list);
 
-/* The job that a process is of; NULL when it is none of ours. */
-struct pmixsrv_job *pmixsrv_find_job(struct pmixsrv *server,
-                                     const char *nspace);
+/* values.c: types of libpmix as bytes */
+void values_pack(struct pack *p, const void *values, size_t count,
+                 pmix_data_type_t type);
+/* Into values[count], which are empty. */
+void values_unpack(struct unpack *u, void *values, size_t count,
+                   pmix_data_type_t type);
+void proc_pack(struct pack *p, const pmix_proc_t *proc);
+void proc_unpack(struct unpack *u, pmix_proc_t *ret);
 
 /* upcall.c */
 void pmixsrv_accept_upcalls(struct pmixsrv *server);
@@ -134,7 +143,24 @@ void names_unpublish(struct pmixsrv *server, struct request *request);
 /* spawn.c */
 void spawn_request(struct pmixsrv *server, struct request *request);
 
+/* event.c; the first runs on libpmix's thread */
+bool event_leaves_node(pmix_data_range_t range);
+void event_spread(struct pmixsrv *server, struct request *request);
+
 /* exchange.c */
+/* The nodes of some processes, and a name for these. */
+struct members {
+    bool
+        *nodes; /* [node_count], to free(); NULL where there is one node only */
+    unsigned node_count;
+    uint64_t hash;
+    bool elsewhere; /* some are of other nodes */
+};
+/* 0, or -1 without memory. */
+int members_find(struct pmixsrv *server, const pmix_proc_t *procs, size_t count,
+                 struct members *ret);
+/* Their numbers, ascending, to free(); or NULL without memory. */
+unsigned *members_list(const struct members *members, unsigned *ret_count);
 void exchange_fence(struct pmixsrv *server, struct request *request);
 void exchange_connect(struct pmixsrv *server, struct request *request);
 void exchange_group(struct pmixsrv *server, struct request *request);

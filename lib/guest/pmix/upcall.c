@@ -22,6 +22,9 @@ void pmixsrv_accept_upcalls(struct pmixsrv *server)
 
 void request_free(struct request *request)
 {
+    for (size_t i = 0; request->copied != NULL && i < request->ninfo; i++)
+        PMIX_INFO_DESTRUCT(&request->copied[i]);
+    free(request->copied);
     free(request->text);
     free(request->data);
     free(request);
@@ -343,6 +346,49 @@ static pmix_status_t on_deregister_events(pmix_status_t *codes, size_t ncodes,
     return on_register_events(codes, ncodes, NULL, 0, answer, cbdata);
 }
 
+static int copy_info(struct request *request, const pmix_info_t *info,
+                     size_t ninfo)
+{
+    request->copied = calloc(ninfo + 1, sizeof *request->copied);
+    if (request->copied == NULL)
+        return -1;
+    for (size_t i = 0; i < ninfo; i++)
+        PMIX_INFO_XFER(&request->copied[i], &info[i]);
+    request->info = request->copied;
+    request->ninfo = ninfo;
+    return 0;
+}
+
+/*
+ * Those of this node libpmix tells itself. It is not answered: what 4.2 keeps
+ * for that (pmix_prm_base_notify) is freed before the answer can come, whose
+ * lock then is anything. So all is copied.
+ */
+static pmix_status_t on_notify_event(pmix_status_t code,
+                                     const pmix_proc_t *source,
+                                     pmix_data_range_t range,
+                                     pmix_info_t info[], size_t ninfo,
+                                     pmix_op_cbfunc_t answer, void *cbdata)
+{
+    struct request *request;
+
+    (void)answer;
+    (void)cbdata;
+    if (source == NULL || !event_leaves_node(range))
+        return PMIX_OPERATION_SUCCEEDED;
+    request = request_new(event_spread, source, NULL, 0, NULL);
+    if (request == NULL)
+        return PMIX_ERR_NOMEM;
+    request->status = code;
+    request->range = range;
+    if (copy_info(request, info, ninfo) < 0) {
+        request_free(request);
+        return PMIX_ERR_NOMEM;
+    }
+    hand_over(request);
+    return PMIX_OPERATION_SUCCEEDED;
+}
+
 static pmix_status_t on_query(pmix_proc_t *proc, pmix_query_t *queries,
                               size_t nqueries, pmix_info_cbfunc_t answer,
                               void *cbdata)
@@ -386,10 +432,7 @@ static void on_log(const pmix_proc_t *proc, const pmix_info_t data[],
 /*
  * Not const, because libpmix takes no pointer to const. An upcall that is left
  * out is answered with PMIX_ERR_NOT_SUPPORTED, which clients know to handle:
- * what Open MPI logs, for instance, it then prints itself. notify_event is left
- * out because libpmix then brings a rank's event to the others of this node;
- * where a host has it, 4.2 hangs or crashes in a lock of its own
- * (pmix_prm_base_notify).
+ * what Open MPI logs, for instance, it then prints itself.
  */
 pmix_server_module_t *pmixsrv_module(void)
 {
@@ -407,6 +450,7 @@ pmix_server_module_t *pmixsrv_module(void)
         .disconnect = on_connect,
         .register_events = on_register_events,
         .deregister_events = on_deregister_events,
+        .notify_event = on_notify_event,
         .query = on_query,
         .log = on_log,
         .job_control = on_job_control,
