@@ -28,6 +28,7 @@
 #include "overlay/address.h"
 #include "wire/frame.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -39,7 +40,7 @@
 
 extern char **environ;
 
-enum { CARD_VERSION = 2, NAME_SIZE = 40, JOBID_SIZE = 24, HOST_SIZE = 65 };
+enum { CARD_VERSION = 3, NAME_SIZE = 40, JOBID_SIZE = 24, HOST_SIZE = 65 };
 
 /* What the lowest rank of a node lets all know. */
 struct card {
@@ -257,8 +258,25 @@ static int start_agent(struct join *join, struct ct_error *reterr)
 
 /* ---- the member ---- */
 
+/* What is open of standard output and error; ret_which tells, by bits. */
+static size_t list_output(int ret[2], uint32_t *ret_which)
+{
+    size_t count = 0;
+
+    *ret_which = 0;
+    for (int i = 0; i < 2; i++)
+        if (fcntl(STDOUT_FILENO + i, F_GETFD) >= 0) {
+            *ret_which |= 1U << i;
+            ret[count++] = STDOUT_FILENO + i;
+        }
+    return count;
+}
+
 static int send_hello(const struct join *join, struct ct_error *reterr)
 {
+    int fds[2];
+    uint32_t which;
+    size_t count = list_output(fds, &which);
     CT_AUTO_FREE char *cwd = getcwd(NULL, 0);
     struct pack p = {0};
     ssize_t room = packet_make_room(join->agent, reterr);
@@ -271,6 +289,7 @@ static int send_hello(const struct join *join, struct ct_error *reterr)
     pack_u32(&p, NODE_HELLO);
     pack_u32(&p, join->rank);
     pack_u32(&p, (uint32_t)getppid());
+    pack_u32(&p, which);
     pack_str(&p, cwd);
     pack_list(&p, join->argv);
     pack_list(&p, environ);
@@ -278,7 +297,7 @@ static int send_hello(const struct join *join, struct ct_error *reterr)
         rc = ct_fail_nomem(reterr);
     else if (p.len > (size_t)room)
         rc = ct_fail(reterr, E2BIG, "too many arguments or variables");
-    else if (packet_send(join->agent, p.bytes, p.len, NULL, 0, 0) < 0)
+    else if (packet_send(join->agent, p.bytes, p.len, fds, count, 0) < 0)
         rc = ct_fail_errno(reterr, "cannot speak to the node's agent");
     free(p.bytes);
     return rc;

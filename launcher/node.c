@@ -20,6 +20,7 @@
 #include "launcher/foreign.h"
 #include "launcher/job.h"
 #include "launcher/limit.h"
+#include "launcher/logs.h"
 #include "launcher/pmi.h"
 #include "launcher/say.h"
 
@@ -58,6 +59,7 @@ struct node {
     struct event_base *base;
     struct agent *agent;
     struct event *later; /* ends the job */
+    struct logs *logs;
     struct rank_common common;
     bool decided;
     int code;
@@ -157,8 +159,21 @@ static bool is_expected(const struct node *node, unsigned rank)
     return true;
 }
 
+/* fds: what has come, which are taken. */
+static int lend_output(struct node *node, const struct guest *guest,
+                       uint32_t which, int *fds)
+{
+    int output[2] = {-1, -1};
+    int *next = fds;
+
+    for (int i = 0; i < 2; i++)
+        if (which & 1U << i)
+            output[i] = ct_steal_fd(next++);
+    return logs_add(node->logs, guest->rank, guest->pidfd, output);
+}
+
 static int take_hello(struct node *node, struct guest *guest, size_t len,
-                      struct ct_error *reterr)
+                      int *fds, struct ct_error *reterr)
 {
     struct unpack u = {.bytes = node->packet, .len = len};
     uint32_t message = unpack_u32(&u);
@@ -166,6 +181,7 @@ static int take_hello(struct node *node, struct guest *guest, size_t len,
 
     guest->rank = unpack_u32(&u);
     guest->parent = (pid_t)unpack_u32(&u);
+    uint32_t which = unpack_u32(&u);
     const char *cwd = unpack_str(&u);
     CT_AUTO_FREE const char **argv = unpack_list(&u);
     CT_AUTO_FREE const char **env = unpack_list(&u);
@@ -177,6 +193,8 @@ static int take_hello(struct node *node, struct guest *guest, size_t len,
     app = &node->crowds[guest->crowd].options.apps[0];
     if (keep_variables(guest, env, app->cleanenv, !app->no_container) < 0)
         return ct_fail_nomem(reterr);
+    if (lend_output(node, guest, which, fds) < 0)
+        return ct_fail_nomem(reterr);
     node->crowds[guest->crowd].ranks++;
     guest->known = true;
     node->known_count++;
@@ -186,16 +204,20 @@ static int take_hello(struct node *node, struct guest *guest, size_t len,
 /* A member that goes is one that will never come. */
 static int hear(struct node *node, struct guest *guest, struct ct_error *reterr)
 {
-    /* Descriptors, of which nobody has any to send, would not be taken. */
-    ssize_t len =
-        recv(guest->fd, node->packet, sizeof node->packet, MSG_DONTWAIT);
+    int fds[PACKET_FDS_MAX], rc;
+    ssize_t len = packet_receive(guest->fd, node->packet, sizeof node->packet,
+                                 fds, MSG_DONTWAIT);
 
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (len <= 0 || guest->known)
-        return ct_fail(reterr, ECANCELED,
-                       "a rank has ended before all of its node were there");
-    return take_hello(node, guest, (size_t)len, reterr);
+        rc = ct_fail(reterr, ECANCELED,
+                     "a rank has ended before all of its node were there");
+    else
+        rc = take_hello(node, guest, (size_t)len, fds, reterr);
+    for (int i = 0; i < PACKET_FDS_MAX; i++)
+        ct_close(&fds[i]);
+    return rc;
 }
 
 static int await_one(struct node *node, struct pollfd *wait,
@@ -300,12 +322,10 @@ static void on_note(void *ctx, int level, const char *text)
 static void on_log(void *ctx, const struct agent_rank *rank, bool is_error,
                    const char *text)
 {
-    int fd = is_error ? STDERR_FILENO : STDOUT_FILENO;
+    struct node *node = ctx;
 
-    (void)ctx;
-    (void)rank;
-    if (write(fd, text, strlen(text)) < 0)
-        return; /* there is nobody else to tell */
+    /* What a rank spawns writes where the agent does. */
+    logs_write(node->logs, rank->job == 0 ? rank->rank : ~0U, is_error, text);
 }
 
 /* Of what ranks spawn. */
@@ -427,6 +447,7 @@ static int serve_members(struct node *node, struct ct_error *reterr)
         return -1;
     rc = serve(node, &options, &spec, &world, reterr);
     agent_destroy(node->agent);
+    logs_destroy(node->logs);
     job_spec_clear(&spec);
     free(options.apps);
     return rc;
@@ -475,6 +496,9 @@ static int come_up(struct node *node, struct ct_error *reterr)
     node->crowds = calloc(node->local_count, sizeof *node->crowds);
     node->base = event_base_new();
     if (node->guests == NULL || node->crowds == NULL || node->base == NULL)
+        return ct_fail_nomem(reterr);
+    node->logs = logs_create(node->base);
+    if (node->logs == NULL)
         return ct_fail_nomem(reterr);
     if (add_guest(node, node->config->first) == NULL)
         return ct_fail_errno(reterr, "cannot watch the first rank");

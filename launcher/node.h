@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Of a member to its agent: rank, parent, directory, argv, environment. */
+/* Of a member to its agent: rank, parent, which of standard output (1) and
+   error (2) come with it, directory, argv, environment. */
 enum { NODE_HELLO = 0x68656c6c };
 
 struct node_config {
