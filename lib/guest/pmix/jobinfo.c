@@ -50,29 +50,68 @@ static char *list_ranks(const struct pmixsrv_facts *facts, unsigned node)
     return list;
 }
 
-/* The ranks of one node after those of another: "0,1;2,3", "a,b". */
-static char *join_nodes(const struct pmixsrv_facts *facts, bool ranks)
+/* All ranks, those of one node after those of another: to free(), or NULL. */
+static unsigned *sort_by_node(const struct pmixsrv_facts *facts)
+{
+    CT_AUTO_FREE unsigned *next =
+        calloc((size_t)count_nodes(facts) + 1, sizeof *next);
+    unsigned *ranks = malloc(facts->size * sizeof *ranks);
+
+    if (next == NULL || ranks == NULL) {
+        free(ranks);
+        return NULL;
+    }
+    for (unsigned rank = 0; rank < facts->size; rank++)
+        next[node_of(facts, rank) + 1]++;
+    for (unsigned node = 0; node < count_nodes(facts); node++)
+        next[node + 1] += next[node];
+    for (unsigned rank = 0; rank < facts->size; rank++)
+        ranks[next[node_of(facts, rank)]++] = rank;
+    return ranks;
+}
+
+/* "0,1;2,3": ranks are sorted by node. */
+static void write_ranks(FILE *f, const struct pmixsrv_facts *facts,
+                        const unsigned *ranks)
+{
+    const char *before = "";
+    unsigned node = 0;
+
+    for (unsigned i = 0; i < facts->size; i++) {
+        for (; node < node_of(facts, ranks[i]); node++, before = "")
+            fputc(';', f);
+        fprintf(f, "%s%u", before, ranks[i]);
+        before = ",";
+    }
+    for (; node + 1 < count_nodes(facts); node++)
+        fputc(';', f);
+}
+
+/* "a,b" */
+static void write_hosts(FILE *f, const struct pmixsrv_facts *facts,
+                        const unsigned *ranks)
+{
+    (void)ranks;
+    for (unsigned node = 0; node < count_nodes(facts); node++)
+        fprintf(f, "%s%s", node > 0 ? "," : "", host_of(facts, node));
+}
+
+/* What is written, to free(), or NULL. */
+static char *text_of(const struct pmixsrv_facts *facts, const unsigned *ranks,
+                     void (*write)(FILE *f, const struct pmixsrv_facts *facts,
+                                   const unsigned *ranks))
 {
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
 
-    for (unsigned node = 0; f != NULL && node < count_nodes(facts); node++) {
-        CT_AUTO_FREE char *list = ranks ? list_ranks(facts, node) : NULL;
-
-        fprintf(f, "%s%s",
-                node == 0 ? ""
-                : ranks   ? ";"
-                          : ",",
-                !ranks         ? host_of(facts, node)
-                : list != NULL ? list
-                               : "");
-    }
-    if (f == NULL || fclose(f) != 0) {
-        free(text);
+    if (f == NULL)
         return NULL;
-    }
-    return text;
+    write(f, facts, ranks);
+    if (fclose(f) == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 static unsigned count_local(const struct pmixsrv_facts *facts,
@@ -114,8 +153,10 @@ static void add_sizes(struct infolist *ret, const struct pmixsrv_facts *facts)
 static int add_maps(struct infolist *ret, const struct pmixsrv_facts *facts,
                     struct ct_error *reterr)
 {
-    CT_AUTO_FREE char *hosts = join_nodes(facts, false);
-    CT_AUTO_FREE char *ranks = join_nodes(facts, true);
+    CT_AUTO_FREE unsigned *order = sort_by_node(facts);
+    CT_AUTO_FREE char *hosts = text_of(facts, NULL, write_hosts);
+    CT_AUTO_FREE char *ranks =
+        order != NULL ? text_of(facts, order, write_ranks) : NULL;
     CT_AUTO_FREE char *nodes = NULL, *procs = NULL;
     pmix_status_t rc;
 
