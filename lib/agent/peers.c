@@ -1,6 +1,6 @@
 /*
  * The agents of a job's other nodes: fences beyond this node, direct modex, and
- * the end of the job, which any agent tells to all others directly.
+ * the end of the job, of which each that hears of it tells its neighbours.
  */
 #include "agent/state.h"
 #include "base/hash.h"
@@ -66,9 +66,9 @@ void peers_end(struct agent *agent, enum agent_fault fault, int code)
     peers->ended = true;
     pack_u32(&p, fault);
     pack_u32(&p, (uint32_t)code);
-    for (unsigned node = 0; node < agent->config.world->node_count; node++)
-        if (!p.failed && node != agent->config.world->node)
-            overlay_send(peers->overlay, node, PEERS_END, p.bytes, p.len);
+    pack_u32(&p, agent->config.world->node);
+    if (!p.failed)
+        overlay_spread(peers->overlay, PEERS_END, p.bytes, p.len);
     free(p.bytes);
 }
 
@@ -77,14 +77,18 @@ static void take_end(struct peers *peers, unsigned from, struct unpack *u)
 {
     struct agent_failure failure = {.fault = (enum agent_fault)unpack_u32(u)};
     struct agent *agent = peers->agent;
+    unsigned node;
 
+    (void)from;
     failure.code = (int)unpack_u32(u);
     failure.elsewhere = true;
-    if (u->failed)
+    node = unpack_u32(u);
+    if (u->failed || node >= agent->config.world->node_count || peers->ended)
         return;
     peers->ended = true;
+    overlay_spread(peers->overlay, PEERS_END, u->bytes, u->len);
     snprintf(failure.text, sizeof failure.text, "node %s ends the job",
-             name_of(agent, from));
+             name_of(agent, node));
     agent->config.callbacks.failed(agent->config.ctx, &failure);
 }
 

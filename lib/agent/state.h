@@ -206,7 +206,7 @@ void peers_ask(void *ctx, struct pmixsrv_question *pmix, unsigned node,
 void peers_review(struct agent *agent);
 enum peers_kind {
     PEERS_COLLECTIVE = OVERLAY_USER,
-    PEERS_END,    /* fault, code: what ends the job */
+    PEERS_END,    /* fault, code, node: what ends the job, and where */
     PEERS_MODEX,  /* number, nspace, rank: PMIx data that it has committed */
     PEERS_DATA,   /* number, status, data: the answer */
     PEERS_ASK,    /* number, bytes for pmixsrv_visit() */

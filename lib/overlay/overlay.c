@@ -63,6 +63,7 @@ struct peer {
     bool absent;  /* it was not wanted, and could not be reached */
     bool bye;     /* said on some link */
     bool left, lost;
+    bool told; /* the last word, or will be when there is a link */
 };
 
 struct overlay {
@@ -74,6 +75,11 @@ struct overlay {
     unsigned strangers;
     bool watching; /* children that did not come were dialled */
     bool closing;
+    struct { /* the last word */
+        unsigned kind;
+        char *bytes; /* NULL: not said */
+        size_t len;
+    } word;
 };
 
 static msec now(void)
@@ -132,6 +138,8 @@ static struct link *find_open(struct link *link)
 
 /* ---- the end of links and nodes ---- */
 
+static void spread_beyond(struct overlay *overlay, unsigned node);
+
 __attribute__((format(printf, 3, 4))) static void lose(struct overlay *overlay,
                                                        unsigned node,
                                                        const char *fmt, ...)
@@ -148,6 +156,7 @@ __attribute__((format(printf, 3, 4))) static void lose(struct overlay *overlay,
     if (peer->lost || peer->left)
         return;
     peer->lost = true;
+    spread_beyond(overlay, node);
     va_start(ap, fmt);
     vsnprintf(why, sizeof why, fmt, ap);
     va_end(ap);
@@ -182,6 +191,7 @@ static void fail_to_reach(struct overlay *overlay, unsigned node,
         evbuffer_drain(peer->pending, evbuffer_get_length(peer->pending));
         peer->dialled = false;
         peer->absent = true;
+        spread_beyond(overlay, node);
         watch_up(overlay);
         return;
     }
@@ -190,11 +200,14 @@ static void fail_to_reach(struct overlay *overlay, unsigned node,
 }
 
 /* It has left when it has said so on all links: till then it may say more. */
-static void check_left(struct overlay *overlay, struct peer *peer)
+static void check_left(struct overlay *overlay, unsigned node)
 {
+    struct peer *peer = &overlay->peers[node];
+
     if (peer->left || !peer->bye || find_open(peer->links) != NULL)
         return;
     peer->left = true;
+    spread_beyond(overlay, node);
     watch_up(overlay);
 }
 
@@ -214,7 +227,7 @@ static void end_link_of(struct link *link, unsigned node, const char *why)
     else if (peer->dialled && peer->links == NULL)
         fail_to_reach(overlay, node, why);
     else
-        check_left(overlay, peer);
+        check_left(overlay, node);
 }
 
 static void end_link(struct link *link, const char *why)
@@ -295,6 +308,7 @@ static void drop_others(struct peer *peer)
 }
 
 static void say_bye(struct link *link);
+static void say_word(const struct link *link);
 
 static void become_usable(struct link *link)
 {
@@ -309,6 +323,8 @@ static void become_usable(struct link *link)
     if (peer->link == NULL) {
         peer->link = link;
         evbuffer_add_buffer(output_of(link), peer->pending);
+        if (overlay->word.bytes != NULL)
+            say_word(link);
     }
     if (overlay->closing)
         say_bye(link);
@@ -354,7 +370,7 @@ static int take_bye(struct link *link)
 
     link->left = true;
     peer->bye = true;
-    check_left(link->overlay, peer);
+    check_left(link->overlay, (unsigned)link->node);
     return 0;
 }
 
@@ -616,6 +632,50 @@ static void watch_down(struct overlay *overlay)
     }
 }
 
+/* ---- the last word ---- */
+
+/*
+ * Each tells its neighbours in the tree, and whoever comes. In place of one
+ * that has gone, which perhaps did not hear it, its neighbours are told.
+ */
+static void say_word(const struct link *link)
+{
+    struct overlay *overlay = link->overlay;
+    unsigned node = (unsigned)link->node;
+
+    overlay->peers[node].told = true;
+    if (put_frame(overlay, output_of(link), overlay->word.kind,
+                  overlay->word.bytes, overlay->word.len) < 0)
+        fail_later(overlay, node, ENOMEM);
+}
+
+static void spread_to(struct overlay *overlay, unsigned node)
+{
+    struct peer *peer = &overlay->peers[node];
+
+    if (node == overlay->config.self || peer->told)
+        return;
+    peer->told = true;
+    if (peer->left || peer->absent || peer->lost)
+        spread_beyond(overlay, node);
+    else if (peer->link != NULL)
+        say_word(peer->link);
+    else
+        dial(overlay, node);
+}
+
+static void spread_beyond(struct overlay *overlay, unsigned node)
+{
+    unsigned first = node * RADIX + 1;
+
+    if (overlay->word.bytes == NULL)
+        return;
+    if (node > 0)
+        spread_to(overlay, parent_of(node));
+    for (unsigned i = 0; i < RADIX && first + i < overlay->config.count; i++)
+        spread_to(overlay, first + i);
+}
+
 /* ---- time ---- */
 
 /* When we were stopped ourselves, what others did meanwhile was not heard. */
@@ -698,6 +758,23 @@ void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
 {
     overlay->peers[node].wanted = true;
     overlay_tell(overlay, node, kind, bytes, len);
+}
+
+void overlay_spread(struct overlay *overlay, unsigned kind, const void *bytes,
+                    size_t len)
+{
+    if (overlay->word.bytes != NULL || overlay->closing)
+        return;
+    overlay->word.bytes = malloc(len + 1);
+    if (overlay->word.bytes == NULL)
+        return; /* others will miss us */
+    memcpy(overlay->word.bytes, bytes, len);
+    overlay->word.kind = kind;
+    overlay->word.len = len;
+    for (unsigned node = 0; node < overlay->config.count; node++)
+        if (overlay->peers[node].link != NULL)
+            say_word(overlay->peers[node].link);
+    spread_beyond(overlay, overlay->config.self);
 }
 
 bool overlay_has_left(const struct overlay *overlay, unsigned node)
@@ -800,6 +877,7 @@ static bool is_open(const struct overlay *overlay, unsigned node)
     if (peer->lost || peer->left)
         return false;
     return evbuffer_get_length(peer->pending) > 0 ||
+           (peer->told && peer->dialled) ||
            (!peer->met && is_neighbour(overlay, node));
 }
 
@@ -861,5 +939,6 @@ void overlay_close(struct overlay *overlay, unsigned seconds)
     }
     free_event(overlay->tick);
     free_event(overlay->errors);
+    free(overlay->word.bytes);
     free(overlay);
 }

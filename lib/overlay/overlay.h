@@ -67,6 +67,14 @@ void overlay_send(struct overlay *overlay, unsigned node, unsigned kind,
 void overlay_tell(struct overlay *overlay, unsigned node, unsigned kind,
                   const void *bytes, size_t len);
 
+/*
+ * The last word, to all nodes, along the tree: whoever receives it must spread
+ * it, too, as it is. What has been spread before stays the last. FRAME_BODY_MAX
+ * is not looked at.
+ */
+void overlay_spread(struct overlay *overlay, unsigned kind, const void *bytes,
+                    size_t len);
+
 /* Has the node said bye, or was it found to have left? */
 bool overlay_has_left(const struct overlay *overlay, unsigned node);
 

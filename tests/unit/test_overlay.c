@@ -17,7 +17,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { NODES = 32, KIND = OVERLAY_USER, MIB = 1 << 20 };
+enum { NODES = 32, KIND = OVERLAY_USER, WORD = KIND + 9, MIB = 1 << 20 };
+
+static const char last_word[] = "the end";
 
 static const uint8_t secret[FRAME_SECRET_SIZE] = "0123456789abcde";
 
@@ -31,6 +33,7 @@ struct node {
     unsigned lost[NODES];
     char why[200]; /* of the last one that was lost */
     size_t bytes;
+    unsigned words;   /* last words heard */
     unsigned answers; /* to send back for each message */
     unsigned forward; /* who is sent another one when a node is lost */
 };
@@ -41,6 +44,7 @@ struct net {
     struct addresses peers[NODES];
     int listeners[NODES];
     struct node nodes[NODES];
+    bool spreads; /* who misses a node says the last word */
 };
 
 /* ---- time ---- */
@@ -118,6 +122,13 @@ static void on_receive(void *ctx, unsigned from, unsigned kind,
     bool good = true;
 
     ck_assert_uint_lt(from, node->net->count);
+    if (kind == WORD) {
+        ck_assert(len == sizeof last_word &&
+                  memcmp(bytes, last_word, len) == 0);
+        node->words++;
+        overlay_spread(node->overlay, WORD, bytes, len);
+        return;
+    }
     ck_assert_uint_ge(len, sizeof number);
     memcpy(&number, bytes, sizeof number);
     ck_assert_uint_eq(number, node->received[from]);
@@ -133,6 +144,12 @@ static void on_receive(void *ctx, unsigned from, unsigned kind,
     }
 }
 
+static void spread_word(struct net *net, unsigned from)
+{
+    net->nodes[from].words++;
+    overlay_spread(net->nodes[from].overlay, WORD, last_word, sizeof last_word);
+}
+
 static void on_lost(void *ctx, unsigned lost, const char *why)
 {
     struct node *node = ctx;
@@ -143,6 +160,8 @@ static void on_lost(void *ctx, unsigned lost, const char *why)
     snprintf(node->why, sizeof node->why, "%s", why);
     if (node->forward != node->self)
         send_one(node, node->forward, 0, 4);
+    if (node->net->spreads)
+        spread_word(node->net, node->self);
 }
 
 static struct net *net_create(unsigned count)
@@ -407,6 +426,85 @@ START_TEST(one_that_cannot_be_told_has_left)
     check_peace(net, 0);
     exchange(net, 4, 3);
     net_free(net);
+}
+END_TEST
+
+static unsigned count_without_word(const struct net *net)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < net->count; i++)
+        count += net->nodes[i].overlay != NULL && net->nodes[i].words == 0;
+    return count;
+}
+
+START_TEST(the_last_word_reaches_all)
+{
+    for (unsigned from = 0; from < 21; from += 4)
+        for (int settled = 0; settled < 2; settled++) {
+            struct net *net = net_start(21);
+
+            if (settled)
+                run_for(net, 0.1);
+            spread_word(net, from);
+            RUN_UNTIL(net, count_without_word(net) == 0);
+            check_peace(net, 0);
+            net_free(net);
+        }
+}
+END_TEST
+
+static unsigned pick(const struct net *net)
+{
+    unsigned node = (unsigned)rand() % net->count;
+
+    while (net->nodes[node].overlay == NULL)
+        node = (node + 1) % net->count;
+    return node;
+}
+
+/* Whoever has left may have been the only way to others. */
+START_TEST(the_last_word_passes_those_that_have_left)
+{
+    for (unsigned seed = 0; seed < 60; seed++) {
+        struct net *net = net_start(21);
+
+        srand(seed);
+        run_for(net, seed % 3 == 0 ? 0.1 : 0.01);
+        for (unsigned left = seed % 18; left > 0; left--) {
+            leave(net, pick(net));
+            if (seed % 2 == 0)
+                turn(net);
+        }
+        spread_word(net, pick(net));
+        if (seed % 4 == 1)
+            leave(net, pick(net));
+        RUN_UNTIL(net, count_without_word(net) == 0);
+        ck_assert_uint_eq(sum_lost(net), 0);
+        net_free(net);
+    }
+}
+END_TEST
+
+/* Who says it leaves at once. Those who have heard nobody miss somebody. */
+START_TEST(the_last_word_passes_the_dead)
+{
+    for (unsigned seed = 0; seed < 20; seed++) {
+        struct net *net = net_start(21);
+        unsigned from;
+
+        srand(seed);
+        run_for(net, 0.1);
+        net->spreads = true;
+        drop(net, pick(net));
+        if (seed % 2 == 0)
+            drop(net, pick(net));
+        from = pick(net);
+        spread_word(net, from);
+        leave(net, from);
+        RUN_UNTIL(net, count_without_word(net) == 0);
+        net_free(net);
+    }
 }
 END_TEST
 
@@ -1047,11 +1145,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("overlay");
-    TCase *tc = tcase_create("overlay");
+    TCase *tc = tcase_create("overlay"), *word = tcase_create("word");
     SRunner *runner = srunner_create(suite);
     int failed;
 
     suite_add_tcase(suite, tc);
+    suite_add_tcase(suite, word);
+    tcase_set_timeout(word, 60);
     tcase_add_test(tc, alone);
     tcase_add_test(tc, messages_in_order);
     tcase_add_test(tc, answers_from_within_receive);
@@ -1061,6 +1161,9 @@ int main(void)
     tcase_add_test(tc, one_that_dies_is_lost_once);
     tcase_add_test(tc, one_that_says_bye_is_not);
     tcase_add_test(tc, one_that_cannot_be_told_has_left);
+    tcase_add_test(word, the_last_word_reaches_all);
+    tcase_add_test(word, the_last_word_passes_those_that_have_left);
+    tcase_add_test(word, the_last_word_passes_the_dead);
     tcase_add_test(tc, all_leave_in_any_order);
     tcase_add_test(tc, what_is_pending_is_sent);
     tcase_add_test(tc, last_words_are_heard);
