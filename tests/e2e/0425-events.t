@@ -34,6 +34,13 @@ done
 spread 3 2
 exits 0 "all in one job" "${srun[@]}" "${client[@]}" "${whats[@]}"
 
+# --- a question ends with the node that it was put to
+spread 3 2
+for what in forsaken forsaken-name; do
+    exits 0 "$what" "${srun[@]}" "${client[@]}" $what
+    is "$(cat "$out")" "$what ok" "$what: result"
+done
+
 # --- what a rank logs is its own output, whatever its node
 spread 2 2 --label -m cyclic
 exits 0 "PMIx_Log" "${srun[@]}" "${client[@]}" log

@@ -444,6 +444,25 @@ static void ranges(void)
     fence(false);
 }
 
+/* Where names live, and rank 0, all soon leave, and are asked meanwhile. */
+static void forsaken(void)
+{
+    fence(false);
+    if (is_beside_first())
+        return;
+    CHECK(get(0, "never put") == NULL);
+    CHECK(lookup("nobody's", true, "") == PMIX_ERR_NOT_FOUND);
+}
+
+static void forsaken_name(void)
+{
+    fence(false);
+    if (!is_beside_first())
+        CHECK(lookup("nobody's", true, "") == PMIX_ERR_NOT_FOUND);
+    else
+        usleep(200000);
+}
+
 /* Of one key, perhaps with one qualifier; the value stays. */
 static const pmix_value_t *ask(const char *key, const char *name,
                                const char *text)
@@ -819,6 +838,8 @@ static const struct {
     {"bound", bound},
     {"timeouts", timeouts},
     {"invite", invite},
+    {"forsaken", forsaken},
+    {"forsaken-name", forsaken_name},
     {"lose", lose},
     {"go-on", go_on},
     {"die-in-group", die_in_group},
