@@ -73,7 +73,7 @@ struct client *client_open(int fd, const struct pmi_dialect *dialect,
 /*
  * A client of the PMIx server that the environment names, through libpmix.so.2
  * of 4.0 or newer, which is loaded when it is first asked for and stays loaded.
- * A process has one at a time. ENOENT: there is no such server; ELIBACC: there
+ * A process has one at a time. ENOENT: there is no such server; ENOTSUP: there
  * is no such library, or it lacks what we need; EREMOTEIO: they do not agree.
  */
 struct client *client_open_pmix(struct ct_error *reterr);
@@ -119,6 +119,7 @@ int client_barrier_group(struct client *client, enum client_group kind,
 struct client_source {
     const char *jobid; /* NULL: ours */
     int rank;          /* -1: not known */
+    bool only;         /* it was that rank, or nobody */
 };
 
 /*

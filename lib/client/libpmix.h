@@ -31,9 +31,10 @@ struct libpmix {
 };
 
 /*
- * Load libpmix.so.2. It is never unloaded, for its threads and handlers would
- * not survive that; loading it again costs nothing. ELIBACC: there is none, or
- * it lacks a function.
+ * Load it: the one that is loaded already; else that of the machine on which we
+ * were built, if this one has it, too; else what ld.so finds as libpmix.so.2.
+ * It is never unloaded, for its threads and handlers would not survive that.
+ * ENOTSUP: there is none, or it lacks a function.
  */
 int libpmix_load(struct libpmix *ret, struct ct_error *reterr);
 

@@ -290,16 +290,18 @@ static int look(struct pmix *pmix, const char *key, const char **ret,
     return 0;
 }
 
-static int search(struct pmix *pmix, int hint, const char *key,
-                  const char **ret, struct ct_error *reterr)
+static int search(struct pmix *pmix, const struct client_source *from,
+                  const char *key, const char **ret, struct ct_error *reterr)
 {
     unsigned size = pmix->client.facts.size;
+    bool known = from->rank >= 0 && (unsigned)from->rank < size;
 
-    if (hint >= 0 && (unsigned)hint < size &&
-        pull(pmix, (unsigned)hint, reterr) < 0)
+    if (known && pull(pmix, (unsigned)from->rank, reterr) < 0)
         return -1;
     if (look(pmix, key, ret, reterr) < 0)
         return -1;
+    if (known && from->only)
+        return 0;
     for (unsigned rank = 0; rank < size && *ret == NULL; rank++) {
         if (pull(pmix, rank, reterr) < 0)
             return -1;
@@ -318,7 +320,7 @@ static int get(struct client *client, const struct client_source *from,
     if (from->jobid != NULL && strcmp(from->jobid, pmix->me.nspace) != 0)
         return ct_fail(reterr, ENOTSUP, "the KVS of job %s cannot be seen",
                        from->jobid);
-    if (search(pmix, from->rank, key, &value, reterr) < 0)
+    if (search(pmix, from, key, &value, reterr) < 0)
         return -1;
     ret->found = false;
     if (value == NULL)
@@ -368,11 +370,10 @@ static int write_map(const struct pmix *pmix, struct client_answer *ret,
 
     if (node_of == NULL)
         return ct_fail_nomem(reterr);
-    ret->found = nodes_by_name(pmix, node_of);
-    if (!ret->found)
-        return 0;
-    return mapping_encode(node_of, size, ret->buf, ret->size, reterr) < 0 ? -1
-                                                                          : 0;
+    /* one that does not fit is as good as none */
+    ret->found = nodes_by_name(pmix, node_of) &&
+                 mapping_encode(node_of, size, ret->buf, ret->size, NULL) >= 0;
+    return 0;
 }
 
 static int attr(struct client *client, const char *key,

@@ -1,7 +1,6 @@
 #include "host/pmi.h"
 
 #include "base/scope.h"
-#include "client/client.h"
 #include "wire/mapping.h"
 
 #include <errno.h>
@@ -35,8 +34,8 @@ static int read_map(struct client *client, unsigned size, unsigned **ret,
     return 0;
 }
 
-static int read_facts(struct client *client, struct adapter_facts *ret,
-                      struct ct_error *reterr)
+int host_pmi_facts(struct client *client, struct adapter_facts *ret,
+                   struct ct_error *reterr)
 {
     const struct client_facts *facts = client_facts(client);
 
@@ -75,7 +74,7 @@ void *host_pmi_open(const struct pmi_dialect *dialect,
     if (client == NULL)
         return NULL;
     ct_steal_fd(&fd);
-    if (read_facts(client, ret, reterr) < 0) {
+    if (host_pmi_facts(client, ret, reterr) < 0) {
         host_pmi_abort(client, 1);
         return NULL;
     }

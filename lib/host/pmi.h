@@ -4,9 +4,14 @@
 #ifndef CT_HOST_PMI_H
 #define CT_HOST_PMI_H
 
+#include "client/client.h"
 #include "client/environ.h"
 #include "host/adapter.h"
 #include "wire/msg.h"
+
+/* What a client of any kind tells of its job. */
+int host_pmi_facts(struct client *client, struct adapter_facts *ret,
+                   struct ct_error *reterr);
 
 /* The adapter's open(), once the environment is read. */
 void *host_pmi_open(const struct pmi_dialect *dialect,

@@ -21,23 +21,10 @@
  * for the answer. Such a wait may be as long as other ranks take. It ends when
  * the helper does, since its end of the socket closes; and the helper ends with
  * us, killed by the kernel while libpmix has it, or on seeing our end close.
- *
- * A fence that collects data should give it to all nodes, but what mpirun of
- * Open MPI 5.0 collects is not found afterwards. And a get of a key that was
- * not put waits for it, be it for ever, unless told not to ask other nodes. So
- * every rank puts a mark before each fence. A get first gets the mark of that
- * rank, in whatever way it takes, and libpmix brings along all else that the
- * rank has put; then it gets the key, if it is here. That way may lead to the
- * daemon of the rank, which answers only while the rank is there. Hence a last
- * fence in close.
  */
-#include "lazy/pmix.h"
-
 #include "base/pack.h"
 #include "base/scope.h"
-#include "base/strv.h"
-#include "host/adapter.h"
-#include "wire/mapping.h"
+#include "host/pmi.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,8 +60,7 @@ enum request {
 
 struct helper {
     int fd;
-    pmix_proc_t me;
-    unsigned fences;
+    struct client *client;
     char packet[MESSAGE_MAX]; /* the last request */
 };
 
@@ -116,185 +102,7 @@ static int answer(const struct helper *h, const struct pack *result,
     return rc;
 }
 
-/* ---- the helper: libpmix ---- */
-
-static int fail_pmix(struct ct_error *reterr, const char *what,
-                     pmix_status_t rc)
-{
-    return ct_fail(reterr, EIO, "%s: %s", what, PMIx_Error_string(rc));
-}
-
-static void load_flag(pmix_info_t *info, const char *key)
-{
-    bool yes = true;
-
-    memset(info, 0, sizeof *info);
-    PMIX_INFO_LOAD(info, key, &yes, PMIX_BOOL);
-}
-
-/*
- * directive PMIX_OPTIONAL: look into what the server has given us at the start,
- * and into shared memory. PMIX_IMMEDIATE: ask the server, too, which answers
- * with what it has by now. NULL: it asks other nodes, and waits for the key.
- */
-static pmix_status_t fetch(const struct helper *h, pmix_rank_t rank,
-                           const char *key, const char *directive,
-                           pmix_value_t **ret)
-{
-    pmix_proc_t proc = h->me;
-    pmix_value_t *value = NULL;
-    pmix_info_t info;
-    pmix_status_t rc;
-
-    proc.rank = rank;
-    if (directive != NULL) {
-        load_flag(&info, directive);
-        rc = PMIx_Get(&proc, key, &info, 1, &value);
-        PMIX_INFO_DESTRUCT(&info);
-    } else {
-        rc = PMIx_Get(&proc, key, NULL, 0, &value);
-    }
-    if (rc == PMIX_SUCCESS && value == NULL)
-        return PMIX_ERR_NOT_FOUND;
-    if (rc == PMIX_SUCCESS)
-        *ret = value;
-    return rc;
-}
-
-/* A fact that is a number; hosts differ in its type. */
-static bool get_number(const struct helper *h, pmix_rank_t rank,
-                       const char *key, unsigned *ret)
-{
-    pmix_value_t *value;
-    pmix_status_t rc;
-    long long number = -1;
-
-    if (fetch(h, rank, key, PMIX_OPTIONAL, &value) != PMIX_SUCCESS)
-        return false;
-    PMIX_VALUE_GET_NUMBER(rc, value, number, long long);
-    PMIX_VALUE_RELEASE(value);
-    if (rc != PMIX_SUCCESS || number < 0 || number > UINT_MAX)
-        return false;
-    *ret = (unsigned)number;
-    return true;
-}
-
-/* NULL when it is not text. */
-static const char *text_of(const pmix_value_t *value)
-{
-    return value->type == PMIX_STRING ? value->data.string : NULL;
-}
-
-/* A fact that is text, to free(); NULL when the host does not tell. */
-static char *get_text(const struct helper *h, pmix_rank_t rank, const char *key)
-{
-    pmix_value_t *value;
-    char *text = NULL;
-
-    if (fetch(h, rank, key, PMIX_OPTIONAL, &value) != PMIX_SUCCESS)
-        return NULL;
-    if (text_of(value) != NULL)
-        text = strdup(text_of(value));
-    PMIX_VALUE_RELEASE(value);
-    return text;
-}
-
-/* ---- the helper: who is where ----
- *
- * Not by PMIX_NODEID: for it libpmix 4.0, 5.0 and 7.0 answer with the number of
- * our own node whatever rank they are asked about, when the host is Slurm.
- */
-
-static bool nodes_by_map(const struct helper *h, unsigned size, unsigned *ret)
-{
-    char *map CT_AUTO_FREE = get_text(h, PMIX_RANK_WILDCARD, PMIX_ANL_MAP);
-
-    return map != NULL &&
-           mapping_decode(ct_span_str(map), size, ret, NULL) == 0;
-}
-
-/* Where in the list name is; it is added when it is new. -1: no memory. Ranks
-   of a node mostly follow each other, so we begin at the end. */
-static long number_of_name(struct strv *names, const char *name)
-{
-    for (size_t i = names->count; i > 0; i--)
-        if (strcmp(names->items[i - 1], name) == 0)
-            return (long)i - 1;
-    return strv_add(names, name) < 0 ? -1 : (long)names->count - 1;
-}
-
-static bool nodes_by_name(const struct helper *h, unsigned size, unsigned *ret)
-{
-    struct strv names = {0};
-    unsigned rank;
-
-    for (rank = 0; rank < size; rank++) {
-        char *name CT_AUTO_FREE = get_text(h, rank, PMIX_HOSTNAME);
-        long number = name != NULL ? number_of_name(&names, name) : -1;
-
-        if (number < 0)
-            break;
-        ret[rank] = (unsigned)number;
-    }
-    strv_clear(&names);
-    return rank == size;
-}
-
-static bool (*const node_sources[])(const struct helper *h, unsigned size,
-                                    unsigned *ret) = {
-    nodes_by_map,
-    nodes_by_name,
-};
-
-static int find_nodes(const struct helper *h, struct adapter_facts *facts,
-                      struct ct_error *reterr)
-{
-    unsigned *nodes = calloc(facts->size, sizeof *nodes);
-
-    if (nodes == NULL)
-        return ct_fail_nomem(reterr);
-    for (size_t i = 0; i < sizeof node_sources / sizeof node_sources[0]; i++)
-        if (node_sources[i](h, facts->size, nodes)) {
-            facts->node_of = nodes;
-            return 0;
-        }
-    free(nodes);
-    return 0;
-}
-
-static int find_facts(const struct helper *h, struct adapter_facts *facts,
-                      struct ct_error *reterr)
-{
-    snprintf(facts->id, sizeof facts->id, "%s", h->me.nspace);
-    facts->rank = h->me.rank;
-    if (!get_number(h, PMIX_RANK_WILDCARD, PMIX_JOB_SIZE, &facts->size))
-        return ct_fail(reterr, ENODATA,
-                       "the PMIx host does not tell the size of job %s",
-                       facts->id);
-    if (facts->size > ADAPTER_SIZE_MAX || facts->rank >= facts->size)
-        return ct_fail(reterr, EPROTO,
-                       "the PMIx host says that we are rank %u of %u in job %s",
-                       facts->rank, facts->size, facts->id);
-    if (!get_number(h, h->me.rank, PMIX_APPNUM, &facts->appnum))
-        facts->appnum = 0;
-    return find_nodes(h, facts, reterr);
-}
-
 /* ---- the helper: requests ---- */
-
-static int put_text(const char *key, const char *text, struct ct_error *reterr)
-{
-    pmix_value_t value;
-    pmix_status_t rc;
-
-    memset(&value, 0, sizeof value);
-    value.type = PMIX_STRING;
-    value.data.string = (char *)text; /* which PMIx_Put() copies */
-    rc = PMIx_Put(PMIX_GLOBAL, key, &value);
-    if (rc != PMIX_SUCCESS)
-        return fail_pmix(reterr, "cannot put data to the PMIx host", rc);
-    return 0;
-}
 
 static int serve_put(struct helper *h, struct unpack *u, struct pack *ret,
                      struct ct_error *reterr)
@@ -302,123 +110,46 @@ static int serve_put(struct helper *h, struct unpack *u, struct pack *ret,
     const char *key = unpack_str(u);
     const char *value = unpack_str(u);
 
-    (void)h;
     (void)ret;
-    return put_text(key, value, reterr);
-}
-
-static pmix_status_t commit_and_fence(void)
-{
-    pmix_info_t info;
-    pmix_status_t rc = PMIx_Commit();
-
-    if (rc != PMIX_SUCCESS)
-        return rc;
-    load_flag(&info, PMIX_COLLECT_DATA);
-    rc = PMIx_Fence(NULL, 0, &info, 1); /* NULL: the whole namespace */
-    PMIX_INFO_DESTRUCT(&info);
-    return rc;
-}
-
-static void mark_of(const struct helper *h, char ret[ADAPTER_KEY_SIZE])
-{
-    snprintf(ret, ADAPTER_KEY_SIZE, "ctrun-fence-%u", h->fences);
+    return client_put(h->client, key, value, reterr);
 }
 
 static int serve_fence(struct helper *h, struct unpack *u, struct pack *ret,
                        struct ct_error *reterr)
 {
-    char mark[ADAPTER_KEY_SIZE];
-    pmix_status_t rc;
-
     (void)u;
     (void)ret;
-    h->fences++;
-    mark_of(h, mark);
-    if (put_text(mark, "1", reterr) < 0)
-        return -1;
-    rc = commit_and_fence();
-    if (rc != PMIX_SUCCESS)
-        return fail_pmix(reterr, "cannot exchange data through the PMIx host",
-                         rc);
-    return 0;
-}
-
-/* Have here what rank had put by the last fence. */
-static int await_mark(const struct helper *h, uint32_t rank,
-                      struct ct_error *reterr)
-{
-    char mark[ADAPTER_KEY_SIZE];
-    pmix_value_t *value;
-    pmix_status_t rc;
-
-    mark_of(h, mark);
-    rc = fetch(h, rank, mark, NULL, &value);
-    if (rc != PMIX_SUCCESS)
-        return fail_pmix(reterr, "the PMIx host has no data of another rank",
-                         rc);
-    PMIX_VALUE_RELEASE(value);
-    return 0;
-}
-
-/* Its components have words of their own; ds21 of 4.0 does not translate. */
-static bool means_nothing_there(pmix_status_t rc)
-{
-    return rc == PMIX_ERR_NOT_FOUND || rc == PMIX_ERR_PROC_ENTRY_NOT_FOUND ||
-           rc == PMIX_ERR_DATA_VALUE_NOT_FOUND;
+    return client_fence(h->client, reterr);
 }
 
 static int serve_get(struct helper *h, struct unpack *u, struct pack *ret,
                      struct ct_error *reterr)
 {
-    uint32_t rank = unpack_u32(u);
+    struct client_source from = {.rank = (int)unpack_u32(u), .only = true};
     const char *key = unpack_str(u);
-    pmix_value_t *value = NULL;
-    pmix_status_t rc;
+    char value[PMI_VALUE_MAX];
+    bool found;
 
-    if (await_mark(h, rank, reterr) < 0)
+    if (client_get_from(h->client, &from, key, value, sizeof value, &found,
+                        reterr) < 0)
         return -1;
-    rc = fetch(h, rank, key, PMIX_IMMEDIATE, &value);
-    if (rc != PMIX_SUCCESS && !means_nothing_there(rc))
-        return fail_pmix(reterr, "cannot get data from the PMIx host", rc);
-    pack_str(ret, value != NULL ? text_of(value) : NULL);
-    if (value != NULL)
-        PMIX_VALUE_RELEASE(value);
+    pack_str(ret, found ? value : NULL);
     return 0;
-}
-
-/* Nobody goes while another may want something of it. */
-static pmix_status_t take_leave(const struct helper *h)
-{
-    pmix_status_t rc = PMIX_SUCCESS;
-    pmix_status_t finalized;
-
-    if (h->fences > 0)
-        rc = PMIx_Fence(NULL, 0, NULL, 0);
-    finalized = PMIx_Finalize(NULL, 0);
-    return rc != PMIX_SUCCESS ? rc : finalized;
 }
 
 static int serve_close(struct helper *h, struct unpack *u, struct pack *ret,
                        struct ct_error *reterr)
 {
-    pmix_status_t rc = take_leave(h);
-
     (void)u;
     (void)ret;
-    if (rc != PMIX_SUCCESS)
-        return fail_pmix(reterr, "cannot take leave of the PMIx host", rc);
-    return 0;
+    return client_finalize(h->client, reterr);
 }
 
 static int serve_abort(struct helper *h, struct unpack *u, struct pack *ret,
                        struct ct_error *reterr)
 {
-    (void)h;
     (void)ret;
-    (void)reterr;
-    PMIx_Abort((int)unpack_u32(u), "", NULL, 0); /* NULL: the whole namespace */
-    return 0;
+    return client_abort(h->client, (int)unpack_u32(u), reterr);
 }
 
 static int (*const services[])(struct helper *h, struct unpack *u,
@@ -464,18 +195,6 @@ static int keep_descriptors(int fd)
     if (fd != HELPER_FD && dup2(fd, HELPER_FD) < 0)
         return -1;
     syscall(NR_CLOSE_RANGE, HELPER_FD + 1, UINT_MAX, 0);
-    return 0;
-}
-
-static int connect_to_host(struct helper *h, struct ct_error *reterr)
-{
-    pmix_status_t rc;
-
-    if (lazy_pmix_load(reterr) < 0)
-        return -1;
-    rc = PMIx_Init(&h->me, NULL, 0);
-    if (rc != PMIX_SUCCESS)
-        return fail_pmix(reterr, "cannot connect to the PMIx host", rc);
     return 0;
 }
 
@@ -525,13 +244,10 @@ static int start_helper(struct helper *h)
     struct adapter_facts facts = {0};
     struct ct_error error = {0};
     struct pack nothing = {0};
-    int rc = connect_to_host(h, &error);
+    int rc;
 
-    if (rc == 0) {
-        rc = find_facts(h, &facts, &error);
-        if (rc < 0)
-            PMIx_Finalize(NULL, 0);
-    }
+    h->client = client_open_pmix(&error);
+    rc = h->client != NULL ? host_pmi_facts(h->client, &facts, &error) : -1;
     if (rc == 0)
         rc = answer_facts(h, &facts);
     else
@@ -557,7 +273,7 @@ static _Noreturn void run_helper(int fd, pid_t parent, char *const *env)
 
 /* ---- our side ---- */
 
-struct client {
+struct proxy {
     int fd;
     pid_t helper;
     char packet[MESSAGE_MAX]; /* the last answer */
@@ -565,7 +281,7 @@ struct client {
 
 /* The helper has no handler of ours for a moment, nor is it ended by a signal
    that is meant for us. */
-static int fork_helper(struct client *client, char *const *env,
+static int fork_helper(struct proxy *proxy, char *const *env,
                        struct ct_error *reterr)
 {
     int pair[2];
@@ -576,43 +292,43 @@ static int fork_helper(struct client *client, char *const *env,
         return ct_fail_errno(reterr, "cannot make a socket pair");
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    client->helper = fork();
-    if (client->helper == 0) {
+    proxy->helper = fork();
+    if (proxy->helper == 0) {
         close(pair[0]);
         run_helper(pair[1], self, env);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(pair[1]);
-    client->fd = pair[0];
-    return client->helper < 0 ? ct_fail_errno(reterr, "cannot fork") : 0;
+    proxy->fd = pair[0];
+    return proxy->helper < 0 ? ct_fail_errno(reterr, "cannot fork") : 0;
 }
 
 /* The status of the helper that has ended or is about to; 0 when nobody can
    tell, as where SIGCHLD is ignored. */
-static int reap(struct client *client)
+static int reap(struct proxy *proxy)
 {
     int status = 0;
 
-    while (client->helper > 0 && waitpid(client->helper, &status, 0) < 0)
+    while (proxy->helper > 0 && waitpid(proxy->helper, &status, 0) < 0)
         if (errno != EINTR)
             break;
-    client->helper = -1;
+    proxy->helper = -1;
     return status;
 }
 
-/* client may be half-built. A helper that is still in libpmix is killed. */
-static void free_client(struct client *client)
+/* proxy may be half-built. A helper that is still in libpmix is killed. */
+static void free_proxy(struct proxy *proxy)
 {
-    ct_close(&client->fd);
-    if (client->helper > 0)
-        kill(client->helper, SIGKILL);
-    reap(client);
-    free(client);
+    ct_close(&proxy->fd);
+    if (proxy->helper > 0)
+        kill(proxy->helper, SIGKILL);
+    reap(proxy);
+    free(proxy);
 }
 
-static int fail_gone(struct client *client, struct ct_error *reterr)
+static int fail_gone(struct proxy *proxy, struct ct_error *reterr)
 {
-    int status = reap(client);
+    int status = reap(proxy);
 
     if (WIFSIGNALED(status))
         return ct_fail(reterr, EPIPE, "the PMIx client was ended by signal %d",
@@ -620,26 +336,25 @@ static int fail_gone(struct client *client, struct ct_error *reterr)
     return ct_fail(reterr, EPIPE, "the PMIx client has ended");
 }
 
-static ssize_t receive(struct client *client, void *buf, size_t size,
+static ssize_t receive(struct proxy *proxy, void *buf, size_t size,
                        struct ct_error *reterr)
 {
-    ssize_t len = receive_packet(client->fd, buf, size);
+    ssize_t len = receive_packet(proxy->fd, buf, size);
 
     if (len == 0 || (len < 0 && errno == ECONNRESET))
-        return fail_gone(client, reterr);
+        return fail_gone(proxy, reterr);
     return len < 0 ? ct_fail_errno(reterr, "cannot hear the PMIx client") : len;
 }
 
-static int receive_answer(struct client *client, struct unpack *ret,
+static int receive_answer(struct proxy *proxy, struct unpack *ret,
                           struct ct_error *reterr)
 {
-    ssize_t len =
-        receive(client, client->packet, sizeof client->packet, reterr);
+    ssize_t len = receive(proxy, proxy->packet, sizeof proxy->packet, reterr);
     uint32_t code;
 
     if (len < 0)
         return -1;
-    *ret = (struct unpack){.bytes = client->packet, .len = (size_t)len};
+    *ret = (struct unpack){.bytes = proxy->packet, .len = (size_t)len};
     code = unpack_u32(ret);
     if (code == 0)
         return 0;
@@ -648,7 +363,7 @@ static int receive_answer(struct client *client, struct unpack *ret,
 
 /* Frees what was packed. *ret is good until the next request. Of EPIPE the
    answer tells the reason. */
-static int ask(struct client *client, struct pack *p, struct unpack *ret,
+static int ask(struct proxy *proxy, struct pack *p, struct unpack *ret,
                struct ct_error *reterr)
 {
     int rc = 0;
@@ -657,13 +372,13 @@ static int ask(struct client *client, struct pack *p, struct unpack *ret,
         rc = ct_fail_nomem(reterr);
     else if (p->len > MESSAGE_MAX)
         rc = ct_fail(reterr, E2BIG, "too much for one PMIx key");
-    else if (send_packet(client->fd, p->bytes, p->len) < 0 && errno != EPIPE)
+    else if (send_packet(proxy->fd, p->bytes, p->len) < 0 && errno != EPIPE)
         rc = ct_fail_errno(reterr, "cannot speak to the PMIx client");
     free(p->bytes);
-    return rc < 0 ? -1 : receive_answer(client, ret, reterr);
+    return rc < 0 ? -1 : receive_answer(proxy, ret, reterr);
 }
 
-static int receive_nodes(struct client *client, struct adapter_facts *facts,
+static int receive_nodes(struct proxy *proxy, struct adapter_facts *facts,
                          struct ct_error *reterr)
 {
     unsigned *nodes = calloc(facts->size, sizeof *nodes);
@@ -672,7 +387,7 @@ static int receive_nodes(struct client *client, struct adapter_facts *facts,
     if (nodes == NULL)
         return ct_fail_nomem(reterr);
     for (size_t at = 0; at < facts->size; at += (size_t)len / sizeof *nodes) {
-        len = receive(client, &nodes[at], (facts->size - at) * sizeof *nodes,
+        len = receive(proxy, &nodes[at], (facts->size - at) * sizeof *nodes,
                       reterr);
         if (len < 0) {
             free(nodes);
@@ -683,19 +398,19 @@ static int receive_nodes(struct client *client, struct adapter_facts *facts,
     return 0;
 }
 
-static int receive_facts(struct client *client, struct adapter_facts *ret,
+static int receive_facts(struct proxy *proxy, struct adapter_facts *ret,
                          struct ct_error *reterr)
 {
     struct adapter_facts facts = {0};
     struct unpack u;
 
-    if (receive_answer(client, &u, reterr) < 0)
+    if (receive_answer(proxy, &u, reterr) < 0)
         return -1;
     snprintf(facts.id, sizeof facts.id, "%s", unpack_str(&u));
     facts.rank = unpack_u32(&u);
     facts.size = unpack_u32(&u);
     facts.appnum = unpack_u32(&u);
-    if (unpack_u32(&u) != 0 && receive_nodes(client, &facts, reterr) < 0)
+    if (unpack_u32(&u) != 0 && receive_nodes(proxy, &facts, reterr) < 0)
         return -1;
     *ret = facts;
     return 0;
@@ -728,22 +443,22 @@ static int probe(char *const *env, struct ct_error *reterr)
     return 0;
 }
 
-static void *open_client(char *const *env, struct adapter_facts *ret,
-                         struct ct_error *reterr)
+static void *open_proxy(char *const *env, struct adapter_facts *ret,
+                        struct ct_error *reterr)
 {
-    struct client *client = calloc(1, sizeof *client);
+    struct proxy *proxy = calloc(1, sizeof *proxy);
 
-    if (client == NULL) {
+    if (proxy == NULL) {
         ct_fail_nomem(reterr);
         return NULL;
     }
-    client->fd = -1;
-    if (fork_helper(client, env, reterr) < 0 ||
-        receive_facts(client, ret, reterr) < 0) {
-        free_client(client);
+    proxy->fd = -1;
+    if (fork_helper(proxy, env, reterr) < 0 ||
+        receive_facts(proxy, ret, reterr) < 0) {
+        free_proxy(proxy);
         return NULL;
     }
-    return client;
+    return proxy;
 }
 
 static int put(void *adapter, const char *key, const char *value,
@@ -789,38 +504,38 @@ static int get(void *adapter, unsigned rank, const char *key, char *buf,
     return 0;
 }
 
-static int close_client(void *adapter, struct ct_error *reterr)
+static int close_proxy(void *adapter, struct ct_error *reterr)
 {
-    struct client *client = adapter;
+    struct proxy *proxy = adapter;
     struct pack p = {0};
     struct unpack u;
     int rc;
 
     pack_u32(&p, REQUEST_CLOSE);
-    rc = ask(client, &p, &u, reterr);
-    free_client(client);
+    rc = ask(proxy, &p, &u, reterr);
+    free_proxy(proxy);
     return rc;
 }
 
-static void abort_client(void *adapter, int exitcode)
+static void abort_proxy(void *adapter, int exitcode)
 {
-    struct client *client = adapter;
+    struct proxy *proxy = adapter;
     struct pack p = {0};
     struct unpack u;
 
     pack_u32(&p, REQUEST_ABORT);
     pack_u32(&p, (uint32_t)exitcode);
-    ask(client, &p, &u, NULL);
-    free_client(client);
+    ask(proxy, &p, &u, NULL);
+    free_proxy(proxy);
 }
 
 const struct host_adapter host_pmix = {
     .name = "pmix",
     .probe = probe,
-    .open = open_client,
+    .open = open_proxy,
     .put = put,
     .fence = fence,
     .get = get,
-    .close = close_client,
-    .abort = abort_client,
+    .close = close_proxy,
+    .abort = abort_proxy,
 };

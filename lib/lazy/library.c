@@ -4,6 +4,21 @@
 #include <errno.h>
 #include <string.h>
 
+/*
+ * glibc 2.34 gave these to libc under a new version; libpmi goes into images
+ * with an older one, where libdl has them under the first, which both know.
+ */
+#if defined(__GLIBC__) && defined(__x86_64__)
+#define OLDEST(name) __asm__(".symver " #name "," #name "@GLIBC_2.2.5")
+#elif defined(__GLIBC__) && defined(__aarch64__)
+#define OLDEST(name) __asm__(".symver " #name "," #name "@GLIBC_2.17")
+#endif
+#ifdef OLDEST
+OLDEST(dlopen);
+OLDEST(dlsym);
+OLDEST(dlerror);
+#endif
+
 /* Some components that libpmix loads rely on finding it in the global scope. */
 enum { FLAGS = RTLD_LAZY | RTLD_GLOBAL };
 
