@@ -1,7 +1,8 @@
 #!/bin/bash
-# This machine's Slurm, whichever it is, on one node and on two: by each PMI
-# that it has, guests of four kinds are one world. Few of them, since each of
-# the Debians of tests/hosts is asked.
+# The launchers of this machine, whichever they are: by each PMI that its Slurm
+# has, on one node and on two, and by its Hydra, mpirun and PRRTE on two nodes,
+# guests of a few kinds are one world. Few, since each Debian of tests/hosts is
+# asked.
 # shellcheck source=tests/beds/lib.sh
 . "$(dirname "$0")/../beds/lib.sh"
 # shellcheck source=tests/e2e/guests.sh
@@ -107,6 +108,92 @@ exits 0 "in an allocation" salloc -Q -N2 -n4 --ntasks-per-node=2 "$CTRUN" -n 4 \
     -l --pmi "$img" /opt/ctrun/ring 1024
 is "$(cat "$out")" '0: ring ok 4 bytes 1024 shared 2' "in an allocation: what"
 
-bed_quiet "all of this"
+# --- without Slurm: this machine's Hydra, mpirun and PRRTE, on two nodes by rsh
+who=root
+environment=()
+as_root=(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1)
+hosts=node1:2,node2:2
+
+by_hydra()
+{
+    version=$(mpiexec.hydra --version | awk '/Version:/ { print "Hydra", $2 }')
+    # shellcheck disable=SC2054 # a list of nodes
+    starter=(mpiexec.hydra -launcher ssh -launcher-exec "$bed/rsh"
+        -hosts node1,node2 -ppn 2 -n 4)
+}
+
+by_mpirun()
+{
+    local agent=(--prtemca plm_ssh_agent)
+    version=$(mpirun.openmpi --version | head -n 1)
+    [[ $version != *OpenRTE* ]] || agent=(--mca plm_rsh_agent)
+    starter=(env "${as_root[@]}" mpirun.openmpi "${agent[@]}" "$bed/rsh"
+        -x OMPI_MCA_btl_tcp_if_include --host "$hosts" -n 4)
+}
+
+by_prun()
+{
+    version=$(prte --version 2>&1 | grep -m 1 .)
+    starter=(env "${as_root[@]}" TMPDIR="$work/dvm" prun
+        --dvm-uri "file:$work/dvm/uri" -x OMPI_MCA_btl_tcp_if_include -n 4)
+}
+
+dvm=
+leave_dvm()
+{
+    [ -z "$dvm" ] || kill -KILL "$dvm"
+    bed_leave
+}
+
+begin_dvm()
+{
+    mkdir "$work/dvm"
+    trap leave_dvm EXIT
+    as root env "${as_root[@]}" TMPDIR="$work/dvm" prte --host "$hosts" \
+        --prtemca plm_ssh_agent "$bed/rsh" --report-uri "$work/dvm/uri" \
+        < /dev/null > "$work/dvm/log" 2>&1 &
+    dvm=$!
+    by_prun
+    # the first job waits for the daemons of the nodes
+    await test -s "$work/dvm/uri" && as root timeout 30 "${starter[@]}" \
+        true > "$work/dvm/first" 2>&1
+    ok $? "prte: comes up" || diag "$(cat "$work/dvm/log" "$work/dvm/first")"
+}
+
+# Debian calls it by the name of its package.
+end_dvm()
+{
+    local name
+    for name in pterm pterm.openmpi pterm.prrte; do
+        ! command -v $name > /dev/null || break
+    done
+    as root env TMPDIR="$work/dvm" timeout 30 $name \
+        --dvm-uri "file:$work/dvm/uri" > "$work/dvm/term" 2>&1 ||
+        kill -KILL "$dvm"
+    wait "$dvm"
+    ok $? "prte: ends" || diag "$(cat "$work/dvm/log" "$work/dvm/term")"
+    dvm=
+}
+
+by_rsh() # hydra|mpirun|prun
+{
+    by_"$1"
+    launch=("${starter[@]}" "$CTRUN" --pmi)
+    guest "$version, " 2 bookworm ompi
+    guest "$version, " 2 trixie mpich
+    exits 3 "$1, exit 3" "${starter[@]}" "$CTRUN" "$img" \
+        sh -c '[ $CTRUN_RANK != 2 ] || exit 3'
+}
+
+by_rsh hydra
+by_rsh mpirun
+if command -v prte > /dev/null; then
+    begin_dvm
+    by_rsh prun
+    end_dvm
+fi
+print_table "by rsh, 2 nodes"
+
 bed_down
 done_testing
