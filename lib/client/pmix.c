@@ -567,7 +567,8 @@ static int fill_infos(struct app *app, const struct client_command *command,
             return ct_fail(reterr, E2BIG, "too many words on where to start");
         info_text(&app->infos[app->app.ninfo++], attribute, pair->value);
     }
-    app->app.info = app->infos;
+    /* of an array of none libpmix 4.2 looks for the end, beyond it */
+    app->app.info = app->app.ninfo > 0 ? app->infos : NULL;
     return 0;
 }
 
