@@ -158,6 +158,7 @@ struct client *client_open_alone(struct ct_error *reterr)
     alone->client.ops = &ops;
     alone->client.facts = (struct client_facts){
         .size = 1,
+        .groups = true,
         .appnum = -1,
         .universe_size = 1,
         .key_max = PMI_KEY_MAX,

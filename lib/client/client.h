@@ -34,6 +34,7 @@ struct client_facts {
     int appnum, universe_size;   /* -1: not told */
     unsigned key_max, value_max; /* bytes, with NUL */
     bool spawned;                /* by another job */
+    bool groups;                 /* a barrier of some ranks is possible */
 };
 
 struct client_pair {

@@ -37,7 +37,7 @@ static int init(struct client *client, struct ct_error *reterr)
         return -1;
     if (pmi_msg_number(&talk->msg, "pmi_version", 1, 1, &version) < 0)
         return ct_fail(reterr, EREMOTEIO, "the server does not speak PMI-1");
-    talk->groups =
+    talk->groups = client->facts.groups =
         pmi_msg_number(&talk->msg, "pmi_subversion", 2, INT_MAX, &version) == 0;
     return 0;
 }

@@ -246,6 +246,11 @@ int PMI_Barrier_group(const int *group, int count, const char *stringtag)
     if (kind == CLIENT_GROUP_LIST && group != PMI_GROUP_SELF && count <= 0)
         return PMI_ERR_INVALID_ARG;
     ENTER(client);
+    if (group == PMI_GROUP_SELF && !client_facts(client)->groups) {
+        /* by this MPICH 5 asks if there are any, and else does without */
+        session_leave(0, NULL);
+        return PMI_FAIL;
+    }
     if (group == PMI_GROUP_SELF || is_self(client, kind, group, count))
         return session_leave(0, NULL);
     return session_leave(client_barrier_group(client, kind, group,
