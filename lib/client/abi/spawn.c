@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { WORDS_MAX = 1 << 20, TEXT_MAX = 1 << 16 };
@@ -68,50 +69,78 @@ struct probe {
     int in, out;
 };
 
-static bool can_read(const struct probe *probe, const void *address, size_t len)
+/*
+ * Copy what is there. By the kernel alone: with a sanitizer, to read beyond an
+ * object or to have write() do so is the end.
+ */
+static bool fetch(const struct probe *probe, const void *address, void *into,
+                  size_t len)
 {
-    char bytes[sizeof(MPID_Info)];
-
-    if (write(probe->in, address, len) != (ssize_t)len)
+    if (syscall(SYS_write, probe->in, address, len) != (long)len)
         return false;
-    return read(probe->out, bytes, len) == (ssize_t)len;
+    return read(probe->out, into, len) == (ssize_t)len;
 }
 
-static bool is_text(const struct probe *probe, const char *text)
+/* Whether it has an end; *ret_plain: it is a word that one can read. */
+static bool is_text(const struct probe *probe, const char *text,
+                    bool *ret_plain)
 {
+    bool plain = true;
+    char c;
+
     for (size_t i = 0; i < TEXT_MAX; i++) {
-        if (!can_read(probe, text + i, 1))
+        if (!fetch(probe, text + i, &c, 1))
             return false;
-        if (text[i] == '\0')
+        if (c == '\0') {
+            *ret_plain = plain && i > 0;
             return true;
+        }
+        plain = plain && c >= ' ' && c <= '~';
     }
     return false;
 }
 
-static bool is_pair(const struct probe *probe, const PMI2_keyval_t *pair)
+static bool is_pair(const struct probe *probe, const void *address,
+                    bool *ret_plain)
 {
-    return can_read(probe, pair, sizeof *pair) && is_text(probe, pair->key) &&
-           is_text(probe, pair->val);
+    PMI2_keyval_t pair;
+    bool unused;
+
+    return fetch(probe, address, &pair, sizeof pair) &&
+           is_text(probe, pair.key, ret_plain) &&
+           is_text(probe, pair.val, &unused);
 }
 
-static bool is_info(const struct probe *probe, const MPID_Info *info)
+static bool is_info(const struct probe *probe, const void *address)
 {
-    return can_read(probe, info, sizeof *info) && is_text(probe, info->key) &&
-           is_text(probe, info->value);
+    MPID_Info info;
+    bool unused;
+
+    return fetch(probe, address, &info, sizeof info) &&
+           is_text(probe, info.key, &unused) &&
+           is_text(probe, info.value, &unused);
 }
 
 /* A pair first: a second one would be read for a key and a value of Slurm's. */
 static bool are_infos(const struct probe *probe, const void *array)
 {
-    return !is_pair(probe, array) && is_info(probe, array);
+    bool unused;
+
+    return !is_pair(probe, array, &unused) && is_info(probe, array);
 }
 
-/* Text that is read for a structure has no pointers to text in it. */
+/*
+ * A pair whose key one can read is one: no number that a structure begins with
+ * looks like that, but behind a short key there may be pointers to text.
+ */
 static bool are_pointers(const struct probe *probe, const void *array)
 {
-    const MPID_Info *const *first = array;
+    const void *first;
+    bool plain = false;
 
-    return can_read(probe, first, sizeof *first) && is_info(probe, *first);
+    if (is_pair(probe, array, &plain) && plain)
+        return false;
+    return fetch(probe, array, &first, sizeof first) && is_info(probe, first);
 }
 
 static int open_probe(struct probe *ret, struct ct_error *reterr)
@@ -150,7 +179,8 @@ static void take_pointers(struct client_pair *to, const MPID_Info *const *from,
                           size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        take_infos(&to[i], from[i], 1);
+        if (from[i] != NULL)
+            take_infos(&to[i], from[i], 1);
 }
 
 /* A request that is being read: commands, and room for all pairs. */
