@@ -3,10 +3,13 @@
  * the first init to the end of the process, since after a finalize the server
  * may be asked to begin anew over the same socket.
  *
+ * One thread at a time talks to the server; the lock is not held meanwhile, for
+ * an answer may take as long as the slowest rank, and neither a fork nor the
+ * end of the job can wait for that.
+ *
  * A fork has the socket, too, and may go on in its parent's place, as daemons
- * do. The lock is taken around fork(), so that the child does not inherit it
- * from a thread that it does not have. It has no threads of libpmix either, so
- * PMIx ends with a fork.
+ * do, unless a thread that it does not have was talking. It has no threads of
+ * libpmix either, so PMIx ends with a fork.
  */
 #include "client/abi/session.h"
 
@@ -15,21 +18,29 @@
 #include "client/abi/pmi.h"
 #include "wire/mapping.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 extern char **environ;
 
 static struct {
     pthread_mutex_t lock;
+    pthread_cond_t idle;
+    bool busy;             /* a thread has it, from enter to leave */
     struct client *client; /* once there was an init */
     bool begun;
     bool prepared; /* for forks */
+    bool torn;     /* by a fork in the middle of a talk */
     bool debug;    /* PMI_DEBUG */
     pid_t pid;     /* who has opened the client */
     unsigned rounds;
-} session = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} session = {
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .idle = PTHREAD_COND_INITIALIZER,
+};
 
 static void lock(void)
 {
@@ -39,6 +50,48 @@ static void lock(void)
 static void unlock(void)
 {
     pthread_mutex_unlock(&session.lock);
+}
+
+static void take(void)
+{
+    lock();
+    while (session.busy)
+        pthread_cond_wait(&session.idle, &session.lock);
+    session.busy = true;
+    unlock();
+}
+
+static void release(void)
+{
+    lock();
+    session.busy = false;
+    pthread_cond_signal(&session.idle);
+    unlock();
+}
+
+static void set_begun(bool begun)
+{
+    lock();
+    session.begun = begun;
+    unlock();
+}
+
+/* Its other threads are gone, and who waited among them. */
+static void after_fork(void)
+{
+    session.torn = session.torn || session.busy;
+    session.busy = false;
+    session.idle = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    unlock();
+}
+
+/* Taken. Its threads are our parent's, or what was under way is. */
+static bool is_lost(void)
+{
+    if (session.torn)
+        return true;
+    return session.client != NULL && session.pid != getpid() &&
+           strcmp(client_name(session.client), "PMIx") == 0;
 }
 
 static void print(const char *line)
@@ -57,6 +110,11 @@ static bool is_debugging(void)
 
 static int open_client(enum choose_first first, struct ct_error *reterr)
 {
+    if (is_lost())
+        return ct_fail(reterr, ENOTCONN,
+                       "the parent of this process talks to the server");
+    if (session.begun)
+        return 0;
     if (session.client != NULL)
         return client_reopen(session.client, reterr);
     session.client =
@@ -69,17 +127,17 @@ int session_begin(enum choose_first first, struct client **ret)
 {
     struct ct_error error;
 
-    lock();
+    take();
     if (!session.prepared)
-        pthread_atfork(lock, unlock, unlock);
+        pthread_atfork(lock, unlock, after_fork);
     session.prepared = true;
     session.debug = is_debugging();
-    if (!session.begun && open_client(first, &error) < 0) {
+    if (open_client(first, &error) < 0) {
         print(error.text);
-        unlock();
+        release();
         return PMI_FAIL;
     }
-    session.begun = true;
+    set_begun(true);
     *ret = session.client;
     return PMI_SUCCESS;
 }
@@ -91,7 +149,7 @@ int session_end(void)
 
     if (client == NULL)
         return PMI_ERR_INIT;
-    session.begun = false;
+    set_begun(false);
     return session_leave(client_finalize(client, &error), &error);
 }
 
@@ -105,19 +163,12 @@ bool session_has_begun(void)
     return begun;
 }
 
-/* Its threads are our parent's. */
-static bool is_lost(void)
-{
-    return session.pid != getpid() &&
-           strcmp(client_name(session.client), "PMIx") == 0;
-}
-
 struct client *session_enter(void)
 {
-    lock();
+    take();
     if (session.begun && !is_lost())
         return session.client;
-    unlock();
+    release();
     return NULL;
 }
 
@@ -144,7 +195,7 @@ int session_leave(int rc, const struct ct_error *error)
 {
     bool debug = session.debug;
 
-    unlock();
+    release();
     if (rc == 0)
         return PMI_SUCCESS;
     if (debug)
@@ -152,16 +203,34 @@ int session_leave(int rc, const struct ct_error *error)
     return code_of(error->code);
 }
 
+/*
+ * Take it, but not at any price: whoever has it for longer than a second waits
+ * for an answer, and we can speak in between.
+ */
+static void take_soon(void)
+{
+    struct timespec now, end;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec++;
+    now = end;
+    lock();
+    while (session.busy && now.tv_sec <= end.tv_sec) {
+        pthread_cond_timedwait(&session.idle, &session.lock, &end);
+        clock_gettime(CLOCK_REALTIME, &now);
+    }
+    session.busy = true;
+    unlock();
+}
+
 void session_abort(int exitcode, const char *text)
 {
-    struct client *client = session_enter();
-
     if (text != NULL && text[0] != '\0')
         fprintf(stderr, "%s\n", text);
-    if (client != NULL) {
-        client_abort(client, exitcode, NULL);
-        unlock();
-    }
+    take_soon();
+    if (session.begun && !is_lost())
+        client_abort(session.client, exitcode, NULL);
+    release();
     exit(exitcode != 0 ? exitcode : 1);
 }
 

@@ -23,13 +23,19 @@ int session_end(void);
 
 bool session_has_begun(void);
 
-/* Lock; NULL, and not locked: it has not begun, or this is a fork of PMIx's. */
+/*
+ * Enter; NULL, and not entered: it has not begun, or this is a fork that cannot
+ * go on with it.
+ */
 struct client *session_enter(void);
 
-/* Unlock: the code of pmi.h for rc (0, or -1 and error). */
+/* Leave: the code of pmi.h for rc (0, or -1 and error). */
 int session_leave(int rc, const struct ct_error *error);
 
-/* Print text and end the job, and us with it. */
+/*
+ * Print text and end the job, and us with it, though another thread may wait
+ * for an answer.
+ */
 void session_abort(int exitcode, const char *text) __attribute__((noreturn));
 
 /* A number that is new, and the same in all ranks that ask as often. Entered.
