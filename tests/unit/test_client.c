@@ -656,6 +656,556 @@ START_TEST(no_size)
 }
 END_TEST
 
+/* ---- what else can be asked ---- */
+
+/* ctrun, which has PMI_JOBID and speaks PMI-1.2; an old Hydra; PMI-2. */
+enum kind { CTRUN_12, HYDRA_11, SLURM_11, SLURM_2, KINDS };
+
+static void open_as(struct talk *talk, enum kind kind)
+{
+    struct client_start start = rank1;
+
+    if (kind == SLURM_2) {
+        open2(talk);
+        talk_heard(talk);
+        return;
+    }
+    start.want_groups = kind == CTRUN_12;
+    if (kind == HYDRA_11)
+        start.jobid = NULL;
+    talk_new(talk);
+    say_line(talk, kind == CTRUN_12 ? "cmd=response_to_init pmi_version=1 "
+                                      "pmi_subversion=2 rc=0\n"
+                                    : spellings[0].answers[0]);
+    for (int i = 1; i < 5; i++)
+        say_line(talk, spellings[0].answers[i]);
+    ck_assert(talk_open(talk, &pmi_dialect_1, &start) != NULL);
+    ck_assert(starts_with(talk_heard(talk),
+                          kind == CTRUN_12
+                              ? "cmd=init pmi_version=1 pmi_subversion=2\n"
+                              : "cmd=init pmi_version=1 pmi_subversion=1\n"));
+}
+
+#define ASKED(talk, call, said)                                                \
+    do {                                                                       \
+        ck_assert_msg((call) == 0, "%s", (talk)->err.text);                    \
+        ck_assert_str_eq(talk_heard(talk), said);                              \
+    } while (0)
+
+/* Refused before anything was said, and no harm done. */
+#define REFUSED(talk, call, number)                                            \
+    do {                                                                       \
+        ck_assert_int_eq(call, -1);                                            \
+        ck_assert_msg((talk)->err.code == (number), "%s", (talk)->err.text);   \
+        ck_assert_str_eq(talk_heard(talk), "");                                \
+    } while (0)
+
+static const char *const some_args[] = {"x", "y"};
+static const struct client_pair some_pairs[] = {{"host", "n1"}, {"k", "v"}};
+static const struct client_command some_commands[] = {
+    {.path = "/bin/a", .maxprocs = 1, .infos = some_pairs, .info_count = 2},
+    {.path = "b", .argv = some_args, .argc = 2, .maxprocs = 3},
+};
+static const struct client_spawn some_spawn = {
+    .commands = some_commands,
+    .count = 2,
+    .preputs = some_pairs,
+    .preput_count = 1,
+};
+
+START_TEST(spawn_in_blocks)
+{
+    char jobid[8] = "x";
+    int codes[4] = {9, 9, 9, 9};
+    struct talk talk;
+
+    open_as(&talk, HYDRA_11);
+    say_line(&talk, "cmd=spawn_result rc=0 errcodes=0,-1,x\n"
+                    "cmd=barrier_out\n");
+    ASKED(&talk,
+          client_spawn(talk.client, &some_spawn, jobid, sizeof jobid, codes, 4,
+                       &talk.err),
+          "mcmd=spawn\nnprocs=1\nexecname=/bin/a\ntotspawns=2\nspawnssofar=1\n"
+          "argcnt=0\npreput_num=1\npreput_key_0=host\npreput_val_0=n1\n"
+          "info_num=2\ninfo_key_0=host\ninfo_val_0=n1\n"
+          "info_key_1=k\ninfo_val_1=v\nendcmd\n"
+          "mcmd=spawn\nnprocs=3\nexecname=b\ntotspawns=2\nspawnssofar=2\n"
+          "arg1=x\narg2=y\nargcnt=2\n"
+          "preput_num=1\npreput_key_0=host\npreput_val_0=n1\n"
+          "info_num=0\nendcmd\n");
+    ck_assert_str_eq(jobid, "");
+    ck_assert(codes[0] == 0 && codes[1] == -1 && codes[2] == 9);
+    ck_assert_int_eq(codes[3], 9);
+    /* what comes next is a line again */
+    ASKED(&talk, client_fence(talk.client, &talk.err), "cmd=barrier_in\n");
+    talk_end(&talk);
+}
+END_TEST
+
+/* An argument with blanks is; a preput's value is not, for it is got in a line.
+ */
+START_TEST(spawn_with_blanks)
+{
+    const char *const args[] = {"x y", "=", "a;b"};
+    const struct client_pair preput = {"k", "v w"};
+    const struct client_command command = {
+        .path = "my prog", .argv = args, .argc = 3, .maxprocs = 1};
+    const struct client_spawn spawn = {.commands = &command,
+                                       .count = 1,
+                                       .preputs = &preput,
+                                       .preput_count = 1};
+    struct talk talk;
+
+    open_as(&talk, HYDRA_11);
+    say_line(&talk, "cmd=spawn_result rc=0\n");
+    ASKED(&talk, client_spawn(talk.client, &spawn, NULL, 0, NULL, 0, &talk.err),
+          "mcmd=spawn\nnprocs=1\nexecname=my prog\ntotspawns=1\n"
+          "spawnssofar=1\narg1=x y\narg2==\narg3=a;b\nargcnt=3\npreput_num=1\n"
+          "preput_key_0=k\npreput_val_0=%:v%20w\ninfo_num=0\nendcmd\n");
+    talk_end(&talk);
+}
+END_TEST
+
+START_TEST(spawn_in_a_frame)
+{
+    char jobid[4];
+    struct talk talk;
+
+    open_as(&talk, SLURM_2);
+    say_frame(&talk, "%6zu", "cmd=spawn-response;rc=0;jobid=8.1;nerrs=0;");
+    say_frame(&talk, "%6zu", "cmd=spawn-response;rc=0;");
+    say_frame(&talk, "%6zu", "cmd=spawn-response;rc=0;jobid=8.11;");
+    say_frame(&talk, "%6zu", "cmd=spawn-response;rc=1;errmsg=no more nodes;");
+    ASKED(&talk,
+          client_spawn(talk.client, &some_spawn, jobid, sizeof jobid, NULL, 0,
+                       &talk.err),
+          "   207cmd=spawn;ncmds=2;preputcount=1;ppkey0=host;ppval0=n1;"
+          "subcmd=/bin/a;maxprocs=1;argc=0;infokeycount=2;infokey0=host;"
+          "infoval0=n1;infokey1=k;infoval1=v;"
+          "subcmd=b;maxprocs=3;argc=2;argv0=x;argv1=y;infokeycount=0;");
+    ck_assert_str_eq(jobid, "8.1");
+    ck_assert_int_eq(client_spawn(talk.client, &some_spawn, jobid, sizeof jobid,
+                                  NULL, 0, &talk.err),
+                     0);
+    ck_assert_str_eq(jobid, "");
+    ck_assert_int_eq(client_spawn(talk.client, &some_spawn, jobid, sizeof jobid,
+                                  NULL, 0, &talk.err),
+                     -1);
+    expect_error(&talk, ENOSPC, "spawn");
+    ck_assert_int_eq(client_spawn(talk.client, &some_spawn, jobid, sizeof jobid,
+                                  NULL, 0, &talk.err),
+                     -1);
+    expect_error(&talk, EREMOTEIO, "no more nodes");
+    talk_end(&talk);
+}
+END_TEST
+
+/* No block of several is sent when one of them cannot be. */
+START_TEST(spawn_that_cannot_be_said)
+{
+    struct client_command commands[] = {some_commands[0], some_commands[1]};
+    const char *const args[] = {"a\nb"};
+    struct client_spawn spawn = some_spawn;
+    struct talk talk;
+    char jobid[8];
+
+    open_as(&talk, (enum kind)_i);
+    spawn.commands = commands;
+    for (int i = 0; i < 2; i++) {
+        commands[i].argv = args;
+        commands[i].argc = 1;
+        REFUSED(&talk,
+                client_spawn(talk.client, &spawn, jobid, sizeof jobid, NULL, 0,
+                             &talk.err),
+                EINVAL);
+        commands[i] = some_commands[i];
+    }
+    hang_up_after(&talk);
+    ck_assert_int_eq(client_fence(talk.client, &talk.err), -1);
+    expect_error(&talk, ECONNRESET, _i == SLURM_2 ? "kvs-fence" : "barrier_in");
+    talk_end(&talk);
+}
+END_TEST
+
+START_TEST(attributes_of_the_node)
+{
+    struct talk talk;
+    bool found;
+    char buf[16];
+
+    open_as(&talk, SLURM_2);
+    say_frame(&talk, "%6zu", "cmd=info-putnodeattr-response;rc=0;");
+    say_frame(&talk, "%6zu",
+              "cmd=info-getnodeattr-response;rc=0;found=TRUE;value=%:a%3bb;");
+    say_frame(&talk, "%6zu", "cmd=info-getnodeattr-response;rc=0;found=FALSE;");
+    ASKED(&talk, client_node_put(talk.client, "k", "a;b", &talk.err),
+          "    41cmd=info-putnodeattr;key=k;value=%:a%3bb;");
+    ASKED(&talk,
+          client_node_get(talk.client, "k", true, buf, sizeof buf, &found,
+                          &talk.err),
+          "    37cmd=info-getnodeattr;key=k;wait=TRUE;");
+    ck_assert(found);
+    ck_assert_str_eq(buf, "a;b");
+    ASKED(&talk,
+          client_node_get(talk.client, "l", false, buf, sizeof buf, &found,
+                          &talk.err),
+          "    38cmd=info-getnodeattr;key=l;wait=FALSE;");
+    ck_assert(!found);
+    talk_end(&talk);
+
+    open_as(&talk, HYDRA_11); /* which has none */
+    REFUSED(&talk, client_node_put(talk.client, "k", "v", &talk.err), ENOTSUP);
+    REFUSED(&talk,
+            client_node_get(talk.client, "k", true, buf, sizeof buf, &found,
+                            &talk.err),
+            ENOTSUP);
+    talk_end(&talk);
+}
+END_TEST
+
+START_TEST(names_of_services)
+{
+    struct talk talk;
+    bool found;
+    char buf[16];
+
+    open_as(&talk, HYDRA_11);
+    say_line(&talk, "cmd=publish_result rc=0\n"
+                    "cmd=lookup_result rc=0 port=%:p%20q\n"
+                    "cmd=lookup_result rc=1 port=\n"
+                    "cmd=unpublish_result rc=0\n"
+                    "cmd=unpublish_result rc=1 msg=not_there\n");
+    ASKED(&talk, client_publish(talk.client, "s", "p q", &talk.err),
+          "cmd=publish_name service=s port=%:p%20q\n");
+    ASKED(&talk,
+          client_lookup(talk.client, "s", buf, sizeof buf, &found, &talk.err),
+          "cmd=lookup_name service=s\n");
+    ck_assert(found);
+    ck_assert_str_eq(buf, "p q");
+    ASKED(&talk,
+          client_lookup(talk.client, "t", buf, sizeof buf, &found, &talk.err),
+          "cmd=lookup_name service=t\n");
+    ck_assert(!found);
+    ASKED(&talk, client_unpublish(talk.client, "s", &talk.err),
+          "cmd=unpublish_name service=s\n");
+    ck_assert_int_eq(client_unpublish(talk.client, "s", &talk.err), -1);
+    expect_error(&talk, EREMOTEIO, "not_there");
+    talk_end(&talk);
+}
+END_TEST
+
+/* Hydra says port, Slurm value. */
+START_TEST(names_of_services_2)
+{
+    struct talk talk;
+    bool found;
+    char buf[16];
+
+    open_as(&talk, SLURM_2);
+    say_frame(&talk, "%6zu", "cmd=name-publish-response;rc=0;");
+    say_frame(&talk, "%6zu", "cmd=name-lookup-response;rc=0;value=p q;");
+    say_frame(&talk, "%6zu", "cmd=name-lookup-response;rc=0;port=p q;");
+    say_frame(&talk, "%6zu", "cmd=name-lookup-response;rc=1;");
+    say_frame(&talk, "%6zu", "cmd=name-unpublish-response;rc=0;");
+    ASKED(&talk, client_publish(talk.client, "s", "p q", &talk.err),
+          "    48cmd=name-publish;name=s;port=p q;infokeycount=0;");
+    for (int i = 0; i < 2; i++) {
+        ASKED(
+            &talk,
+            client_lookup(talk.client, "s", buf, sizeof buf, &found, &talk.err),
+            "    38cmd=name-lookup;name=s;infokeycount=0;");
+        ck_assert(found);
+        ck_assert_str_eq(buf, "p q");
+    }
+    ck_assert_int_eq(
+        client_lookup(talk.client, "s", buf, sizeof buf, &found, &talk.err), 0);
+    ck_assert(!found);
+    talk_heard(&talk);
+    ASKED(&talk, client_unpublish(talk.client, "s", &talk.err),
+          "    41cmd=name-unpublish;name=s;infokeycount=0;");
+    talk_end(&talk);
+}
+END_TEST
+
+static int group_barrier(struct talk *talk, enum client_group kind,
+                         size_t count)
+{
+    static const int ranks[2000] = {0, 2, 1000000};
+
+    return client_barrier_group(talk->client, kind, ranks, count, "tag",
+                                &talk->err);
+}
+
+START_TEST(barriers_of_groups)
+{
+    struct talk talk;
+
+    open_as(&talk, CTRUN_12);
+    for (int i = 0; i < 5; i++)
+        say_line(&talk, "cmd=barrier_out rc=0 tag=tag\n");
+    ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_WORLD, 0),
+          "cmd=barrier_in group=WORLD:tag\n");
+    ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_NODE, 0),
+          "cmd=barrier_in group=NODE:tag\n");
+    ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 1),
+          "cmd=barrier_in group=0:tag\n");
+    ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 3),
+          "cmd=barrier_in group=0,2,1000000:tag\n");
+    REFUSED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 2000), EMSGSIZE);
+    REFUSED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 1010), EINVAL);
+    ASKED(&talk, client_fence(talk.client, &talk.err), "cmd=barrier_in\n");
+    talk_end(&talk);
+}
+END_TEST
+
+/* All ranks can wait for each other anywhere. */
+START_TEST(barriers_without_groups)
+{
+    struct talk talk;
+
+    open_as(&talk, (enum kind)_i);
+    REFUSED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 2), ENOTSUP);
+    REFUSED(&talk, group_barrier(&talk, CLIENT_GROUP_NODE, 0), ENOTSUP);
+    if (_i == SLURM_2) {
+        say_frame(&talk, "%6zu", "cmd=kvs-fence-response;rc=0;");
+        ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_WORLD, 0),
+              "    14cmd=kvs-fence;");
+    } else {
+        say_line(&talk, "cmd=barrier_out\n");
+        ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_WORLD, 0),
+              "cmd=barrier_in\n");
+    }
+    talk_end(&talk);
+}
+END_TEST
+
+/* A server that was not asked for 1.2 may still answer so. */
+START_TEST(groups_are_told_by_the_server)
+{
+    struct talk talk;
+
+    talk_new(&talk);
+    for (int i = 0; i < 5; i++)
+        say_line(&talk, spellings[2].answers[i]);
+    ck_assert(talk_open(&talk, &pmi_dialect_1, &rank1) != NULL);
+    talk_heard(&talk);
+    say_line(&talk, "cmd=barrier_out rc=0 tag=tag\n");
+    ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_NODE, 0),
+          "cmd=barrier_in group=NODE:tag\n");
+    talk_end(&talk);
+}
+END_TEST
+
+START_TEST(connected_jobs)
+{
+    struct client_source from = {.jobid = "8.0", .rank = 3};
+    struct talk talk;
+    bool found;
+    char buf[16];
+
+    open_as(&talk, SLURM_2);
+    say_frame(&talk, "%6zu", "cmd=job-connect-response;rc=0;kvscopy=FALSE;");
+    say_frame(&talk, "%6zu", "cmd=kvs-get-response;rc=0;found=TRUE;value=v;");
+    say_frame(&talk, "%6zu", "cmd=job-disconnect-response;rc=0;");
+    ASKED(&talk, client_connect(talk.client, "8.0", &talk.err),
+          "    26cmd=job-connect;jobid=8.0;");
+    ASKED(&talk,
+          client_get_from(talk.client, &from, "k", buf, sizeof buf, &found,
+                          &talk.err),
+          "    36cmd=kvs-get;jobid=8.0;srcid=3;key=k;");
+    ASKED(&talk, client_disconnect(talk.client, "8.0", &talk.err),
+          "    29cmd=job-disconnect;jobid=8.0;");
+    talk_end(&talk);
+
+    open_as(&talk, HYDRA_11);
+    REFUSED(&talk, client_connect(talk.client, "8.0", &talk.err), ENOTSUP);
+    REFUSED(&talk, client_disconnect(talk.client, "8.0", &talk.err), ENOTSUP);
+    say_line(&talk, "cmd=get_result rc=0 value=v\n");
+    ASKED(&talk,
+          client_get_from(talk.client, &from, "k", buf, sizeof buf, &found,
+                          &talk.err),
+          "cmd=get kvsname=8.0 key=k\n");
+    talk_end(&talk);
+}
+END_TEST
+
+/* ---- an init after a finalize ---- */
+
+START_TEST(begun_anew)
+{
+    struct talk talk;
+
+    open_as(&talk, (enum kind)_i);
+    say_line(&talk, "cmd=finalize_ack\n");
+    ASKED(&talk, client_finalize(talk.client, &talk.err), "cmd=finalize\n");
+    for (int i = 0; i < 5; i++)
+        say_line(&talk, spellings[1].answers[i]); /* which are others now */
+    ck_assert_int_eq(client_reopen(talk.client, &talk.err), 0);
+    ck_assert(starts_with(talk_heard(&talk),
+                          _i == CTRUN_12
+                              ? "cmd=init pmi_version=1 pmi_subversion=2\n"
+                              : "cmd=init pmi_version=1 pmi_subversion=1\n"));
+    ck_assert_str_eq(client_facts(talk.client)->jobid, "kvs_1_0_2_vm");
+    ck_assert_uint_eq(client_facts(talk.client)->rank, 1);
+    ck_assert_uint_eq(client_facts(talk.client)->size, 4);
+    ck_assert_int_eq(client_facts(talk.client)->universe_size, 8);
+    REFUSED(&talk, group_barrier(&talk, CLIENT_GROUP_NODE, 0), ENOTSUP);
+    say_line(&talk, "cmd=put_result rc=0\n");
+    ASKED(&talk, client_put(talk.client, "k", "v", &talk.err),
+          "cmd=put kvsname=kvs_1_0_2_vm key=k value=v\n");
+    talk_end(&talk);
+}
+END_TEST
+
+/* It begins in PMI-1's words, with the same PMI_JOBID. */
+START_TEST(begun_anew_2)
+{
+    struct talk talk;
+
+    open_as(&talk, SLURM_2);
+    say_frame(&talk, "%-6zu", "cmd=finalize-response;rc=0;");
+    ASKED(&talk, client_finalize(talk.client, &talk.err),
+          "    13cmd=finalize;");
+    say_line(&talk, spellings[6].answers[0]);
+    say_frame(&talk, "%-6zu", spellings[6].answers[1]);
+    say_frame(&talk, "%-6zu", spellings[6].answers[2]);
+    ASKED(&talk, client_reopen(talk.client, &talk.err),
+          "cmd=init pmi_version=2 pmi_subversion=0\n"
+          "    51cmd=fullinit;pmijobid=7.0;pmirank=1;threaded=FALSE;"
+          "    14cmd=job-getid;");
+    talk_end(&talk);
+}
+END_TEST
+
+/* A server that does not allow it. */
+START_TEST(not_begun_anew)
+{
+    struct talk talk;
+
+    open_as(&talk, SLURM_2);
+    say_frame(&talk, "%-6zu", "cmd=finalize-response;rc=0;");
+    ck_assert_int_eq(client_finalize(talk.client, &talk.err), 0);
+    hang_up_after(&talk);
+    ck_assert_int_eq(client_reopen(talk.client, &talk.err), -1);
+    expect_error(&talk, ECONNRESET, "PMI-1 init");
+    ck_assert_int_eq(client_reopen(talk.client, &talk.err), -1);
+    expect_error(&talk, EPIPE, "broken");
+    talk_end(&talk);
+}
+END_TEST
+
+/* ---- how long a question may be ---- */
+
+/* The longest value; -1: any that the facts allow. */
+static int longest_value(struct talk *talk)
+{
+    static char value[PMI_VALUE_MAX];
+    int len = 0;
+
+    for (int i = PMI_VALUE_MAX - 1; i > 0 && len == 0; i--) {
+        memset(value, 'v', sizeof value);
+        value[i] = '\0';
+        say_line(talk, "cmd=put_result rc=0\n");
+        if (client_put(talk->client, "k", value, &talk->err) == 0)
+            len = i;
+        else
+            ck_assert_int_eq(talk->err.code, EINVAL);
+        talk_heard(talk);
+    }
+    return len == PMI_VALUE_MAX - 1 ? -1 : len;
+}
+
+/* Slurm takes 1024 bytes, of which one is the line's end or its own. */
+START_TEST(lines_for_slurm)
+{
+    static const char rest[] = "cmd=put kvsname=kvs_8345_0_6555149_vm key=k "
+                               "value=\n";
+    struct talk talk;
+
+    open_as(&talk, SLURM_11);
+    ck_assert_int_eq(longest_value(&talk), 1024 - (int)sizeof rest + 1);
+    talk_end(&talk);
+}
+END_TEST
+
+START_TEST(lines_for_others)
+{
+    char key[PMI_KEY_MAX], value[PMI_VALUE_MAX];
+    struct talk talk;
+
+    open_as(&talk, (enum kind)_i);
+    ck_assert_int_eq(longest_value(&talk), -1);
+    talk_end(&talk);
+
+    open_as(&talk, (enum kind)_i);
+    memset(key, 'k', sizeof key);
+    memset(value, 'v', sizeof value);
+    key[sizeof key - 1] = value[sizeof value - 1] = '\0';
+    say_line(&talk, "cmd=put_result rc=0\n");
+    ck_assert_int_eq(client_put(talk.client, key, value, &talk.err), 0);
+    ck_assert_ptr_nonnull(strstr(talk_heard(&talk), value));
+    talk_end(&talk);
+}
+END_TEST
+
+/* PMI-2 has no such limit, at Slurm neither. */
+START_TEST(frames_are_long)
+{
+    char value[PMI_VALUE_MAX];
+    struct talk talk;
+
+    open_as(&talk, SLURM_2);
+    memset(value, 'v', sizeof value);
+    value[sizeof value - 1] = '\0';
+    say_frame(&talk, "%6zu", "cmd=kvs-put-response;rc=0;");
+    ck_assert_int_eq(client_put(talk.client, "k", value, &talk.err), 0);
+    ck_assert(starts_with(talk_heard(&talk), "  1048cmd=kvs-put;key=k;value="));
+    talk_end(&talk);
+}
+END_TEST
+
+/* ---- nobody ---- */
+
+START_TEST(alone)
+{
+    struct ct_error err = {0};
+    struct client *client = client_open_alone(&err);
+    const struct client_source other = {.jobid = "8.0", .rank = 0};
+    char buf[8];
+    bool found = true;
+
+    ck_assert_ptr_nonnull(client);
+    ck_assert_str_eq(client_name(client), "nobody");
+    ck_assert_int_eq(client_get(client, "k", buf, sizeof buf, &found, &err), 0);
+    ck_assert(!found);
+    ck_assert_int_eq(client_put(client, "k", "12345678", &err), 0);
+    ck_assert_int_eq(client_get(client, "k", buf, sizeof buf, &found, &err),
+                     -1);
+    ck_assert_int_eq(err.code, ENOSPC);
+    ck_assert_int_eq(
+        client_get_from(client, &other, "k", buf, sizeof buf, &found, &err),
+        -1);
+    ck_assert_int_eq(err.code, EREMOTEIO);
+    ck_assert_int_eq(
+        client_node_get(client, "never", true, buf, sizeof buf, &found, &err),
+        -1);
+    ck_assert_int_eq(err.code, EDEADLK);
+    ck_assert_int_eq(
+        client_node_get(client, "never", false, buf, sizeof buf, &found, &err),
+        0);
+    ck_assert(!found);
+    ck_assert_int_eq(
+        client_spawn(client, &some_spawn, buf, sizeof buf, NULL, 0, &err), -1);
+    ck_assert_int_eq(err.code, ENOTSUP);
+    ck_assert_int_eq(client_connect(client, "8.0", &err), -1);
+    ck_assert_int_eq(err.code, ENOTSUP);
+    ck_assert_int_eq(client_finalize(client, &err), 0);
+    ck_assert_int_eq(client_reopen(client, &err), 0);
+    client_close(client);
+    client_close(NULL);
+}
+END_TEST
+
 /* ---- pieces ---- */
 
 /* In another process: say all, a byte at a time. */
@@ -895,6 +1445,24 @@ static void add_tests(TCase *tc)
     tcase_add_test(tc, unsendable);
     tcase_add_test(tc, unwieldy_values);
     tcase_add_test(tc, a_fence_of_hydra_waits);
+    tcase_add_test(tc, spawn_in_blocks);
+    tcase_add_test(tc, spawn_with_blanks);
+    tcase_add_test(tc, spawn_in_a_frame);
+    tcase_add_loop_test(tc, spawn_that_cannot_be_said, 0, KINDS);
+    tcase_add_test(tc, attributes_of_the_node);
+    tcase_add_test(tc, names_of_services);
+    tcase_add_test(tc, names_of_services_2);
+    tcase_add_test(tc, barriers_of_groups);
+    tcase_add_loop_test(tc, barriers_without_groups, HYDRA_11, KINDS);
+    tcase_add_test(tc, groups_are_told_by_the_server);
+    tcase_add_test(tc, connected_jobs);
+    tcase_add_loop_test(tc, begun_anew, 0, SLURM_2);
+    tcase_add_test(tc, begun_anew_2);
+    tcase_add_test(tc, not_begun_anew);
+    tcase_add_test(tc, lines_for_slurm);
+    tcase_add_loop_test(tc, lines_for_others, 0, SLURM_11);
+    tcase_add_test(tc, frames_are_long);
+    tcase_add_test(tc, alone);
     tcase_add_test(tc, no_size);
     tcase_add_loop_test(tc, answers_in_pieces, 0, COUNT(spellings));
     tcase_add_test(tc, interrupted);
