@@ -25,7 +25,8 @@ struct zygote;
  * Called in the zygote for each command that is prepared, in its container:
  * describe the program for zygote_event.details, and add the paths of the
  * client libraries of PMI that it needs (all_pmi: that the image has) to *pmi,
- * for which there are others in the plan. rootfd is "/".
+ * for which there are others in the plan; what is not there does no harm. rootfd
+ * is "/".
  */
 typedef void zygote_inspect(const char *path, const char *library_path,
                             int rootfd, bool all_pmi, struct pack *details,

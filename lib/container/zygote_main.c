@@ -238,6 +238,12 @@ static int fill_app(struct host *h, struct app *app, const char *workdir,
     return app->path != NULL ? 0 : -1;
 }
 
+/* An image's ld.so.cache may name what is there no longer. */
+static bool is_missing(const char *path)
+{
+    return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
 /* Once for each of them, though several commands may need it. */
 static int cover_library(struct place *place, const char *target,
                          struct ct_error *reterr)
@@ -256,7 +262,8 @@ static int cover_libraries(struct host *h, unsigned plan,
     if (!contained(h, plan) || h->config->plans[plan].pmi_dir == NULL)
         return 0;
     for (size_t i = 0; i < paths->count; i++)
-        if (cover_library(&h->places[plan], paths->items[i], reterr) < 0)
+        if (!is_missing(paths->items[i]) &&
+            cover_library(&h->places[plan], paths->items[i], reterr) < 0)
             return -1;
     return 0;
 }

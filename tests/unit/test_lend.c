@@ -196,6 +196,20 @@ START_TEST(it_is_in_the_container)
 }
 END_TEST
 
+START_TEST(it_has_the_hosts_libraries)
+{
+    char dir[100];
+
+    make_dir("libs");
+    make_file("libs/libpmi.so.0", 0644, "host's\n");
+    make_dir("image/opt");
+    make_file("image/opt/libpmi.so.0", 0644, "image's\n");
+    snprintf(dir, sizeof dir, "%s/libs", top);
+    check((struct plan_request){.pmi_dir = dir, .pmi_all = true},
+          "cat /opt/libpmi.so.0", "host's\n");
+}
+END_TEST
+
 START_TEST(it_has_no_privilege)
 {
     check(plain,
@@ -599,6 +613,7 @@ static TCase *make_case(void)
     tcase_add_test(tc, a_container_is_two_descriptors);
     tcase_add_test(tc, each_plan_has_its_own);
     tcase_add_test(tc, it_is_in_the_container);
+    tcase_add_test(tc, it_has_the_hosts_libraries);
     tcase_add_test(tc, it_has_no_privilege);
     tcase_add_test(tc, it_has_its_descriptors_alone);
     tcase_add_test(tc, it_shares_all_but_mounts);

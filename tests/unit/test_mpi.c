@@ -53,6 +53,7 @@ static const struct {
     {"usr/lib/libpmi2.so.0", "", ""},
     {"usr/lib/libpmix.so.2", "", ""},
     {"usr/lib/libwrap.so.1", "", "-l:libmpich.so.12"},
+    {"usr/lib/libslurmpi.so.1", "", "-l:libpmi2.so.0"},
 };
 
 enum { LIBRARIES = sizeof libraries / sizeof libraries[0] };
@@ -133,6 +134,28 @@ static struct mpi_info inspect(int rootfd, const char *path,
     ck_assert_uint_eq(details.at, details.len);
     free(packed.bytes);
     return info;
+}
+
+/* The libraries of PMI that path needs, or (all) that the image has, too. */
+static void check_pmi(const char *path, bool all, const char *const *expected)
+{
+    struct pack packed = {0};
+    struct strv pmi = {0};
+    struct unpack details;
+    struct mpi_info info;
+    size_t i;
+
+    mpi_inspect(path, NULL, root, all, &packed, &pmi);
+    for (i = 0; expected[i] != NULL; i++) {
+        ck_assert_msg(i < pmi.count, "no %s", expected[i]);
+        ck_assert_str_eq(pmi.items[i], expected[i]);
+    }
+    ck_assert_uint_eq(pmi.count, i);
+    details = (struct unpack){.bytes = packed.bytes, .len = packed.len};
+    mpi_unpack(&details, &info);
+    ck_assert_str_eq(info.pmi, i > 0 ? expected[0] : "");
+    free(packed.bytes);
+    strv_clear(&pmi);
 }
 
 static void check_info(const struct mpi_info *info, enum mpi_wire wire,
@@ -292,6 +315,83 @@ START_TEST(links_stay_in_the_image)
 }
 END_TEST
 
+/* ---- libraries of PMI ---- */
+
+#define PMI "/usr/lib/libpmi.so.0"
+#define PMI2 "/usr/lib/libpmi2.so.0"
+
+static const struct {
+    const char *needs, *found[3], *with_cache[4];
+} needing_pmi[] = {
+    {"-l:libother.so.1", {NULL}, {"/opt/libpmi2.so.0"}},
+    {"-l:libmpi.so.40 -l:libpmix.so.2", {NULL}, {"/opt/libpmi2.so.0"}},
+    {"-l:libpmi.so.0", {PMI}, {PMI, "/opt/libpmi2.so.0"}},
+    {"-l:libpmi2.so.0 -l:libpmi.so.0",
+     {PMI2, PMI},
+     {PMI2, PMI, "/opt/libpmi2.so.0"}},
+    /* through another, with an MPI or without */
+    {"-l:libslurmpi.so.1", {PMI2}, {PMI2, "/opt/libpmi2.so.0"}},
+    {"-l:libmpich.so.12 -l:libslurmpi.so.1",
+     {PMI2},
+     {PMI2, "/opt/libpmi2.so.0"}},
+};
+
+START_TEST(libraries_of_pmi)
+{
+    char name[20], path[40];
+
+    snprintf(name, sizeof name, "pmi%d", _i);
+    snprintf(path, sizeof path, "/bin/%s", name);
+    ck_assert(make_program(name, needing_pmi[_i].needs));
+    ck_assert(shell("rm -f root/etc/ld.so.cache"));
+    check_pmi(path, false, needing_pmi[_i].found);
+    check_pmi(path, true, needing_pmi[_i].found);
+    write_cache("root/etc/ld.so.cache", "libpmi2.so.0", "/opt/libpmi2.so.0");
+    check_pmi(path, false, needing_pmi[_i].found);
+    check_pmi(path, true, needing_pmi[_i].with_cache);
+    ck_assert(shell("rm -f root/etc/ld.so.cache"));
+}
+END_TEST
+
+/* Whatever the cache has, no other name will do. */
+START_TEST(names_that_are_like_those_of_pmi)
+{
+    static const char *const names[] = {"libpmi.so", "libpmi.so.1",
+                                        "libpmi2.so.0.1", "libpmix.so.2",
+                                        "xlibpmi.so.0"};
+    static const char *const none[] = {NULL};
+
+    write_script();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        write_cache("root/etc/ld.so.cache", names[i], "/usr/lib/x");
+        check_pmi("/bin/script", true, none);
+    }
+    ck_assert(shell("rm -f root/etc/ld.so.cache"));
+}
+END_TEST
+
+/* All of the cache, but what the program is linked with is its MPI. */
+START_TEST(the_cache_does_not_outdo_the_program)
+{
+    struct pack packed = {0};
+    struct strv pmi = {0};
+    struct unpack details;
+    struct mpi_info info;
+
+    ck_assert(make_program("open", "-l:libmpi.so.40"));
+    write_cache("root/etc/ld.so.cache", "libmpich.so.12",
+                "/usr/lib/libmpich.so.12");
+    mpi_inspect("/bin/open", NULL, root, true, &packed, &pmi);
+    details = (struct unpack){.bytes = packed.bytes, .len = packed.len};
+    mpi_unpack(&details, &info);
+    check_info(&info, MPI_WIRE_PMIX, "Open MPI", 0, "/usr/lib/libmpi.so.40");
+    ck_assert(info.linked);
+    ck_assert_uint_eq(pmi.count, 0);
+    free(packed.bytes);
+    ck_assert(shell("rm -f root/etc/ld.so.cache"));
+}
+END_TEST
+
 static const char *const odd_caches[] = {
     "true",
     "mkdir root/etc/ld.so.cache",
@@ -416,6 +516,9 @@ static TCase *make_case(void)
     tcase_add_test(tc, scripts_of_an_image_that_has_an_mpi);
     tcase_add_test(tc, listed_and_not_there);
     tcase_add_test(tc, links_stay_in_the_image);
+    tcase_add_loop_test(tc, libraries_of_pmi, 0, COUNT(needing_pmi));
+    tcase_add_test(tc, names_that_are_like_those_of_pmi);
+    tcase_add_test(tc, the_cache_does_not_outdo_the_program);
     tcase_add_loop_test(tc, caches_that_are_none, 0, COUNT(odd_caches));
     tcase_add_test(tc, real_mpich);
     tcase_add_test(tc, bytes_that_make_no_sense);

@@ -147,6 +147,35 @@ START_TEST(pmi_has_an_optional_value)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    enum inject_choice inject;
+} inject_lines[] = {
+    {"i c", INJECT_AUTO},
+    {"--inject-pmi i c", INJECT_YES},
+    {"--inject-pmi=yes i c", INJECT_YES},
+    {"--inject-pmi=no i c", INJECT_NO},
+    {"--inject-pmi=auto i c", INJECT_AUTO},
+    {"--inject-pmi --inject-pmi=no i c", INJECT_NO},
+    {"i c --inject-pmi", INJECT_AUTO}, /* the command's */
+    {"--inject-pmi=no --no-container c", INJECT_NO},
+};
+
+START_TEST(libraries_of_pmi)
+{
+    struct line line;
+
+    good(&line, inject_lines[_i].text);
+    ck_assert_int_eq(line.options.apps[0].inject, inject_lines[_i].inject);
+    ck_assert(!line.options.pmi_required);
+    options_clear(&line.options);
+    good(&line, "--inject-pmi=no i c : i c");
+    ck_assert_int_eq(line.options.apps[0].inject, INJECT_NO);
+    ck_assert_int_eq(line.options.apps[1].inject, INJECT_AUTO);
+    options_clear(&line.options);
+}
+END_TEST
+
 START_TEST(stdin_words)
 {
     struct line line;
@@ -308,6 +337,10 @@ static const struct {
      "--no-home does nothing with --no-container"},
     {"--writable-tmpfs --no-container c",
      "--writable-tmpfs does nothing with --no-container"},
+    {"--inject-pmi --no-container c",
+     "--inject-pmi does nothing with --no-container"},
+    {"--inject-pmi=maybe i c", "--inject-pmi takes auto|yes|no, not 'maybe'"},
+    {"--inject-pmi= i c", "--inject-pmi takes auto|yes|no, not ''"},
     {"i c :", "app 2: no image and no command; try 'ctrun --help'"},
     {": i c", "no image and no command; try 'ctrun --help'"},
     {"i c : -n 2 -l i c", "app 2: -l is for the whole job: give it before the "
@@ -364,6 +397,7 @@ static const char *const names[] = {
     "  --no-home ",
     "  --scratch DIR ",
     "  --writable-tmpfs ",
+    "  --inject-pmi[=auto|yes|no] ",
     "  --pwd DIR ",
     "  --env NAME=VALUE ",
     "  -e, --cleanenv ",
@@ -407,6 +441,7 @@ int main(void)
     tcase_add_test(tc, options_of_the_job);
     tcase_add_test(tc, quiet_and_verbose);
     tcase_add_loop_test(tc, pmi_has_an_optional_value, 0, COUNT(pmi_lines));
+    tcase_add_loop_test(tc, libraries_of_pmi, 0, COUNT(inject_lines));
     tcase_add_test(tc, stdin_words);
     tcase_add_test(tc, options_of_an_app);
     tcase_add_test(tc, segments_start_from_defaults);

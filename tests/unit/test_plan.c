@@ -59,6 +59,28 @@ static const struct row {
         "",
     },
     {
+        "libraries of PMI",
+        {.image = "/img", .pmi_dir = "/opt/ctrun/lib"},
+        {77, 78, NULL, NULL, NULL, "/", NONE},
+        "append  /etc/passwd 'user:x:77:78::/:/bin/sh'\n"
+        "append  /etc/group 'group:x:78:'\n"
+        "libpmi  /opt/ctrun/lib, for those that the command is linked with\n",
+        "/, else $HOME, else /",
+        "",
+        "",
+    },
+    {
+        "all libraries of PMI",
+        {.image = "/img", .pmi_dir = "/opt/ctrun/lib", .pmi_all = true},
+        {77, 78, NULL, NULL, NULL, "/", NONE},
+        "append  /etc/passwd 'user:x:77:78::/:/bin/sh'\n"
+        "append  /etc/group 'group:x:78:'\n"
+        "libpmi  /opt/ctrun/lib, for those of the image\n",
+        "/, else $HOME, else /",
+        "",
+        "",
+    },
+    {
         "no name is known, no home",
         {.image = "/img"},
         {77, 78, NULL, NULL, NULL, "/work", NONE},
@@ -301,6 +323,8 @@ START_TEST(no_container)
                                          .binds = LIST("/a"),
                                          .scratch = LIST("/s"),
                                          .env = LIST("B=2"),
+                                         .pmi_dir = "/opt/ctrun/lib",
+                                         .pmi_all = true,
                                          .cleanenv = false};
     const struct host_facts facts = {
         .uid = 1000,

@@ -430,6 +430,119 @@ START_TEST(nothing_outlives_a_killed_zygote)
 }
 END_TEST
 
+/* ---- libraries of the host in the place of the image's ---- */
+
+static struct plan_request with_libraries(void)
+{
+    static char dir[100];
+
+    make_dir("libs");
+    make_file("libs/libpmi.so.0", 0644, "host's\n");
+    make_file("libs/libpmi2.so.0", 0644, "host's 2\n");
+    make_dir("image/opt");
+    make_dir("image/opt/sub");
+    make_file("image/opt/libpmi.so.0", 0644, "image's\n");
+    make_file("image/opt/sub/libpmi2.so.0", 0644, "image's 2\n");
+    snprintf(dir, sizeof dir, "%s/libs", top);
+    return (struct plan_request){.pmi_dir = dir, .pmi_all = true};
+}
+
+#define SHOW "cat /opt/libpmi.so.0 /opt/sub/libpmi2.so.0"
+
+/* In the container alone, and nobody can write there. */
+START_TEST(libraries_are_covered)
+{
+    char text[20];
+    int fd;
+
+    check(with_libraries(),
+          SHOW "; (echo x > /opt/libpmi.so.0) 2> /dev/null || echo no",
+          "host's\nhost's 2\nno\n");
+    fd = open("image/opt/libpmi.so.0", O_RDONLY);
+    ck_assert_int_eq(read(fd, text, sizeof text), 8);
+    ck_assert_int_eq(memcmp(text, "image's\n", 8), 0);
+    close(fd);
+}
+END_TEST
+
+START_TEST(libraries_are_covered_in_a_layer_too)
+{
+    struct plan_request request = with_libraries();
+
+    request.writable_tmpfs = true;
+    check(request, SHOW, "host's\nhost's 2\n");
+}
+END_TEST
+
+START_TEST(libraries_that_are_not_to_be_covered)
+{
+    struct plan_request request = with_libraries();
+
+    if (_i == 0)
+        request.pmi_dir = NULL;
+    else
+        request.pmi_all = false; /* and the command needs none */
+    check(request, SHOW, "image's\nimage's 2\n");
+}
+END_TEST
+
+/* An old ld.so.cache may name what is there no longer. */
+START_TEST(libraries_that_are_not_there)
+{
+    struct plan_request request = with_libraries();
+
+    ck_assert_int_eq(unlink("image/opt/libpmi.so.0"), 0);
+    check(request, "cat /opt/sub/libpmi2.so.0; ls /opt", "host's 2\nsub\n");
+}
+END_TEST
+
+/* The file is covered that the image means, by all of its names. */
+START_TEST(libraries_behind_links)
+{
+    struct plan_request request = with_libraries();
+
+    ck_assert_int_eq(rename("image/opt/libpmi.so.0", "image/opt/real"), 0);
+    ck_assert_int_eq(symlink("/opt/real", "image/opt/libpmi.so.0"), 0);
+    check(request, SHOW " /opt/real", "host's\nhost's 2\nhost's\n");
+}
+END_TEST
+
+START_TEST(libraries_that_the_host_lacks)
+{
+    struct plan_request request = with_libraries();
+    struct zygote_event event;
+    struct zygote *z;
+
+    ck_assert_int_eq(unlink("libs/libpmi2.so.0"), 0);
+    z = start(request);
+    ask_to_prepare(z, 1, 0, "sh", "true");
+    event = expect(z, ZYGOTE_PREPARE_FAILED, 1);
+    ck_assert_int_ne(event.code, ENOENT); /* that would be the command's */
+    ck_assert_ptr_nonnull(strstr(event.text, "/libs/libpmi2.so.0"));
+    end_zygote(z);
+}
+END_TEST
+
+/* Commands of one container, and one of another; the zygote is not lost. */
+START_TEST(libraries_are_covered_once)
+{
+    struct plan_request request = with_libraries();
+    struct zygote *z;
+
+    plans[0] = image_plan(request);
+    request.pmi_dir = NULL;
+    plans[1] = image_plan(request);
+    z = start_zygote(plans, 2);
+    prepare(z, 1, 0, "true");
+    prepare(z, 2, 1, "true");
+    prepare(z, 3, 0, "true");
+    check_script(z, 0, SHOW "; grep -c ' /opt/libpmi.so.0 ' /proc/$$/mountinfo",
+                 "host's\nhost's 2\n1\n");
+    check_script(z, 1, SHOW, "image's\nimage's 2\n");
+    end_zygote(z);
+}
+END_TEST
+
 static TCase *make_case(void)
 {
     TCase *tc = tcase_create("template");
@@ -458,6 +571,13 @@ static TCase *make_case(void)
     tcase_add_test(tc, a_broken_plan_does_not_touch_others);
     tcase_add_test(tc, plans_side_by_side);
     tcase_add_test(tc, nothing_outlives_a_killed_zygote);
+    tcase_add_test(tc, libraries_are_covered);
+    tcase_add_test(tc, libraries_are_covered_in_a_layer_too);
+    tcase_add_loop_test(tc, libraries_that_are_not_to_be_covered, 0, 2);
+    tcase_add_test(tc, libraries_that_are_not_there);
+    tcase_add_test(tc, libraries_behind_links);
+    tcase_add_test(tc, libraries_that_the_host_lacks);
+    tcase_add_test(tc, libraries_are_covered_once);
     return tc;
 }
 

@@ -151,12 +151,17 @@ static inline struct plan image_plan(struct plan_request request)
 
 /* ---- the zygote ---- */
 
+/* What the image has of PMI, as far as a test's inspect() knows. */
+static const char *const pmi_paths[] = {"/opt/libpmi.so.0",
+                                        "/opt/sub/libpmi2.so.0"};
+
 static inline void inspect(const char *path, const char *library_path,
                            int rootfd, bool all_pmi, struct pack *details,
                            struct strv *pmi)
 {
-    if (all_pmi && strv_add(pmi, "/lib/libpmi.so.0") < 0)
-        details->failed = true;
+    for (int i = 0; i < 2; i++)
+        if (all_pmi && strv_add(pmi, pmi_paths[i]) < 0)
+            details->failed = true;
     pack_str(details, path);
     pack_str(details, library_path);
     pack_u32(details, faccessat(rootfd, "marker", F_OK, 0) == 0);
