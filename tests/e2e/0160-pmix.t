@@ -37,7 +37,7 @@ is "$(sort "$err")" $'0: logged error\n1: logged error
 
 # --- a rank dies, and the others go on
 for n in 2 4 16; do
-    for what in lose go-on; do
+    for what in lose go-on storm; do
         exits 137 "--on-failure=continue, $what, $n ranks" ctrun -n $n \
             --on-failure=continue "${client[@]}" $what
         is "$(cat "$out")" "$what ok" \
@@ -45,6 +45,12 @@ for n in 2 4 16; do
         like "$(cat "$err")" 'rank 1 on .*signal 9 .*; the others go on$' \
             "--on-failure=continue, $what, $n ranks: told"
     done
+done
+for n in 4 16; do
+    exits 137 "--on-failure=continue, storm-of-all, $n ranks" ctrun -n $n \
+        --on-failure=continue "${client[@]}" storm-of-all
+    is "$(cat "$out")" "storm-of-all ok" \
+        "--on-failure=continue, storm-of-all, $n ranks: result"
 done
 exits 3 "--on-failure=continue without MPI" ctrun -n 3 --on-failure=continue \
     --no-container sh -c '[ $CTRUN_RANK = 0 ] || exit 3

@@ -53,7 +53,7 @@ is "$(sort "$err")" $'0: logged error\n1: logged error
 for layout in "2 2" "2 2 -m cyclic" "4 1" "3 2"; do
     # shellcheck disable=SC2086 # words are wanted
     spread $layout
-    for what in lose go-on; do
+    for what in lose go-on storm; do
         exits 137 "$what, $layout" "${srun[@]}" "${losing[@]}" $what
         is "$(cat "$out")" "$what ok" "$what, $layout: result"
         like "$(cat "$err")" \
@@ -61,6 +61,8 @@ for layout in "2 2" "2 2 -m cyclic" "4 1" "3 2"; do
             "$what, $layout: told"
         is "$(grep -c '^ctrun: ' "$err")" 1 "$what, $layout: told once"
     done
+    exits 137 "storm-of-all, $layout" "${srun[@]}" "${losing[@]}" storm-of-all
+    is "$(cat "$out")" "storm-of-all ok" "storm-of-all, $layout: result"
 done
 spread 2 2
 run "${srun[@]}" "${client[@]}" go-on

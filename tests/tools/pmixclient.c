@@ -741,9 +741,7 @@ static void on_lost(size_t id, pmix_status_t status, const pmix_proc_t *source,
     (void)nresults;
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < ninfo; i++)
-        if (strcmp(info[i].key, PMIX_EVENT_AFFECTED_PROC) == 0 &&
-            info[i].value.data.proc->rank == 1)
-            lost++;
+        lost += strcmp(info[i].key, PMIX_EVENT_AFFECTED_PROC) == 0;
     pthread_cond_broadcast(&change);
     pthread_mutex_unlock(&lock);
     done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, ctx);
@@ -759,13 +757,19 @@ static void await_loss(void)
     fence(false);
 }
 
-static void fence_without_lost(void)
+/* count ranks die: 1, and those after it. */
+static bool dies(uint32_t rank, uint32_t count)
+{
+    return rank > 0 && rank <= count;
+}
+
+static void fence_without(uint32_t dead)
 {
     pmix_proc_t *others = calloc(size, sizeof *others);
     size_t count = 0;
 
     for (uint32_t rank = 0; rank < size; rank++)
-        if (rank != 1) {
+        if (!dies(rank, dead)) {
             others[count] = me;
             others[count++].rank = rank;
         }
@@ -784,7 +788,7 @@ static void lose(void)
     if (me.rank == 1)
         pause();
     wait_for(&lost);
-    fence_without_lost();
+    fence_without(1);
 }
 
 /* What the others share while rank 1 dies, and afterwards. */
@@ -805,7 +809,7 @@ static void go_on(void)
     wait_for(&lost);
     for (int i = 0; i < 3; i++)
         fence(i % 2 == 0);
-    fence_without_lost();
+    fence_without(1);
     for (uint32_t rank = 0; rank < size; rank++) {
         if (rank == 1)
             continue;
@@ -813,6 +817,49 @@ static void go_on(void)
         CHECK((value = get(rank, "kept")) != NULL);
         CHECK(strcmp(value->data.string, text) == 0);
     }
+}
+
+static void *die_soon(void *ctx)
+{
+    (void)ctx;
+    usleep((useconds_t)getpid() * 7919 % 60000);
+    kill(getpid(), SIGKILL);
+    return NULL;
+}
+
+static void await_losses(int count)
+{
+    pthread_mutex_lock(&lock);
+    while (lost < count)
+        pthread_cond_wait(&change, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+/* Ranks die anywhere between two fences or in one. */
+static void die_in_storm(uint32_t count)
+{
+    const pmix_proc_t all = everybody();
+    bool dying = dies(me.rank, count);
+    pthread_t thread;
+
+    await_loss();
+    if (dying)
+        CHECK(pthread_create(&thread, NULL, die_soon, NULL) == 0);
+    for (int i = 0; i < 200 || dying; i++)
+        PMIx_Fence(&all, 1, NULL, 0);
+    await_losses((int)count);
+    fence_without(count);
+}
+
+static void storm(void)
+{
+    die_in_storm(1);
+}
+
+/* All but the first and the last. */
+static void storm_of_all(void)
+{
+    die_in_storm(size - 2);
 }
 
 static const struct {
@@ -842,6 +889,8 @@ static const struct {
     {"forsaken-name", forsaken_name},
     {"lose", lose},
     {"go-on", go_on},
+    {"storm", storm},
+    {"storm-of-all", storm_of_all},
     {"die-in-group", die_in_group},
     {"die-in-spawn", die_in_spawn},
 };
