@@ -87,17 +87,18 @@ static void pmix_describe(void *ctx, const struct pmixsrv_job *job,
                           unsigned rank, struct pmixsrv_process *ret)
 {
     const struct agent *agent = ctx;
-    const struct job *ours = pmixsrv_job_user(job);
-    const struct proc *proc = job_proc(ours, rank);
+    const struct job *ours = pmixsrv_job_user(job); /* NULL: another node's */
+    const struct proc *proc;
 
-    if (proc->rank != rank) { /* of another node, which alone knows more */
+    if (pmixsrv_rank_elsewhere(job, rank)) { /* where alone more is known */
         *ret = (struct pmixsrv_process){
-            .host = ours->world->hosts[ours->world->node_of[rank]],
-            .executable = ours->apps[0].name,
+            .host = agent->config.world->hosts[pmixsrv_rank_node(job, rank)],
+            .executable = ours != NULL ? ours->apps[0].name : "",
             .runs = true,
         };
         return;
     }
+    proc = job_proc(ours, rank);
     *ret = (struct pmixsrv_process){
         .host = agent->host,
         .executable = ours->apps[proc->app].name,

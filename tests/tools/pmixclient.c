@@ -636,6 +636,22 @@ static void signals(void)
     CHECK((me.rank == size - 1) == (signalled == SIGUSR1));
 }
 
+/* Of the job, and of what it has spawned, wherever that is. */
+static void check_tables(void)
+{
+    const pmix_value_t *value = ask(PMIX_QUERY_NAMESPACES, NULL, NULL);
+    char *names, *rest, *name;
+    int count = 0;
+
+    CHECK(value != NULL);
+    names = strdup(value->data.string);
+    for (name = strtok_r(names, ",", &rest); name != NULL;
+         name = strtok_r(NULL, ",", &rest), count++)
+        CHECK(ask(PMIX_QUERY_PROC_TABLE, PMIX_NSPACE, name) != NULL);
+    CHECK(count == 2);
+    free(names);
+}
+
 /* A child has this variable, and its parent in its facts. */
 static void spawn(void)
 {
@@ -659,6 +675,8 @@ static void spawn(void)
         app.cmd = argv[0] = (char *)"/no/such/program";
         CHECK(PMIx_Spawn(NULL, 0, &app, 1, child) != PMIX_SUCCESS);
     }
+    fence(false);
+    check_tables();
     fence(false);
 }
 
