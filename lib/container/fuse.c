@@ -158,18 +158,27 @@ static int open_device(struct ct_error *reterr)
 }
 
 /*
- * squashfuse 0.1 keeps a single unpacked block. The kernel reads pages around a
- * fault, wherever blocks begin, and ranks that start together fault in the same
- * libraries: most blocks were unpacked twice or more.
+ * squashfuse 0.1 keeps a single unpacked block of data, and eight of those that
+ * tell of files. The kernel reads pages around a fault, wherever blocks begin,
+ * ranks that start together fault in the same libraries, and ld.so looks for
+ * each in many places: most blocks were unpacked twice or more.
  */
-static sqfs_err enlarge_cache(sqfs *fs)
-{
-    enum { ROOM = 4 << 20, LEAST = 4 };
-    size_t count = ROOM / fs->sb.block_size;
+enum {
+    DATA_ROOM = 4 << 20, /* bytes; blocks have 4 KiB to 1 MiB, see squash.h */
+    METADATA_BLOCKS = 64 /* of 8 KiB */
+};
 
-    sqfs_cache_destroy(&fs->data_cache);
-    return sqfs_block_cache_init(&fs->data_cache,
-                                 count > LEAST ? count : LEAST);
+static sqfs_err resize_cache(sqfs_cache *cache, size_t blocks)
+{
+    sqfs_cache_destroy(cache);
+    return sqfs_block_cache_init(cache, blocks);
+}
+
+static sqfs_err enlarge_caches(sqfs *fs)
+{
+    sqfs_err err = resize_cache(&fs->data_cache, DATA_ROOM / fs->sb.block_size);
+
+    return err == SQFS_OK ? resize_cache(&fs->md_cache, METADATA_BLOCKS) : err;
 }
 
 #ifdef HAVE_LIBDEFLATE
@@ -207,7 +216,7 @@ static int open_squashfs(const struct image *image, sqfs_ll *ll,
     sqfs_err err = sqfs_init(&ll->fs, image->fd, image->offset);
 
     if (err == SQFS_OK)
-        err = enlarge_cache(&ll->fs);
+        err = enlarge_caches(&ll->fs);
     if (err == SQFS_OK)
         err = sqfs_ll_init(ll);
     switch (err) {
