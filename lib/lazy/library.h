@@ -1,11 +1,12 @@
 /*
- * Libraries that only some jobs need are not linked: loading them takes longer
- * than all else that ctrun does for a small job. Each has a header and a source
- * of this layer. The header includes the library's own and lists the functions
- * that we call; macros of their names make each call one through a table of
- * pointers, so that callers read as if the library were linked.
- * lazy_NAME_load() fills the table and must have been called first. Of a
- * function that the list lacks the linker says that it is undefined.
+ * Libraries that only some jobs need are not linked: loading them takes a
+ * quarter of a small job's time. Each has a header and a source of this layer.
+ * The header includes the library's own and lists the functions that we call;
+ * macros of their names make each call one through a table of pointers, so that
+ * callers read as if the library were linked. lazy_NAME_load() fills the table
+ * and must have been called first, by a process whose root is the host's: in a
+ * container it would load what the image has there. Of a function that the list
+ * lacks the linker says that it is undefined.
  */
 #ifndef CT_LAZY_LIBRARY_H
 #define CT_LAZY_LIBRARY_H
