@@ -388,7 +388,8 @@ int template_cover(struct template *template, const char *target,
     if (root < 0)
         return -1;
     if (library == NULL || *library < 0)
-        return ct_fail(reterr, ENOENT, "there is no other %.200s", target);
+        return ct_fail(reterr, ENOENT, "the host has nothing for %.200s",
+                       target);
     file = kernel_open_in_root(root, target, O_PATH);
     if (file < 0)
         return ct_fail_errno(reterr, "cannot find %.200s in the image", target);

@@ -853,12 +853,28 @@ START_TEST(attributes_of_the_node)
     ck_assert(!found);
     talk_end(&talk);
 
-    open_as(&talk, HYDRA_11); /* which has none */
-    REFUSED(&talk, client_node_put(talk.client, "k", "v", &talk.err), ENOTSUP);
-    REFUSED(&talk,
-            client_node_get(talk.client, "k", true, buf, sizeof buf, &found,
-                            &talk.err),
-            ENOTSUP);
+    open_as(&talk, HYDRA_11); /* which has none: they are keys */
+    say_line(&talk, "cmd=get_result rc=0 value=(vector,(3,2,2))\n"
+                    "cmd=put_result rc=0\n"
+                    "cmd=get_result rc=1\n"
+                    "cmd=get_result rc=0 value=%:a%20b\n"
+                    "cmd=get_result rc=1\n");
+    ASKED(&talk, client_node_put(talk.client, "k", "a b", &talk.err),
+          "cmd=get kvsname=kvs_8345_0_6555149_vm key=PMI_process_mapping\n"
+          "cmd=put kvsname=kvs_8345_0_6555149_vm key=local::3::k "
+          "value=%:a%20b\n");
+    ASKED(&talk,
+          client_node_get(talk.client, "k", true, buf, sizeof buf, &found,
+                          &talk.err),
+          "cmd=get kvsname=kvs_8345_0_6555149_vm key=local::3::k\n"
+          "cmd=get kvsname=kvs_8345_0_6555149_vm key=local::3::k\n");
+    ck_assert(found);
+    ck_assert_str_eq(buf, "a b");
+    ASKED(&talk,
+          client_node_get(talk.client, "l", false, buf, sizeof buf, &found,
+                          &talk.err),
+          "cmd=get kvsname=kvs_8345_0_6555149_vm key=local::3::l\n");
+    ck_assert(!found);
     talk_end(&talk);
 }
 END_TEST
