@@ -364,8 +364,11 @@ static inline void fake_other_rc(int fd, int dialect, const char *good,
     char payload[2048];
     const char *at = strstr(good, "rc=0");
 
-    snprintf(payload, sizeof payload, "%.*src=%s%s", (int)(at - good), good, rc,
-             at + strlen("rc=0"));
+    if (at == NULL) /* a refusal already */
+        snprintf(payload, sizeof payload, "%s", good);
+    else
+        snprintf(payload, sizeof payload, "%.*src=%s%s", (int)(at - good), good,
+                 rc, at + strlen("rc=0"));
     fake_send_frame(fd, dialect, payload);
 }
 

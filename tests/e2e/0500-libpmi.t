@@ -1,0 +1,305 @@
+#!/bin/bash
+# libpmi.so.0 and libpmi2.so.0, ours: programs that link them (tests/tools/
+# conform_pmi1.c, conform_pmi2.c) ask for all that pmi.h and pmi2.h promise,
+# under every launcher, and are answered as by Slurm's libraries.
+#
+#   CTRUN_LIBS   where ours are (default: .libs beside $CTRUN)
+# shellcheck source=tests/beds/lib.sh
+. "$(dirname "$0")/../beds/lib.sh"
+# shellcheck source=tests/e2e/guests.sh
+. "$(dirname "$0")/guests.sh"
+
+libs=${CTRUN_LIBS:-$(dirname "$CTRUN")/.libs}
+system=/usr/lib/$(uname -m)-linux-gnu # Slurm's, and its headers
+headers=/usr/include/slurm
+
+[ -e "$libs/libpmi2.so.0" ] || skip_all "no libpmi2.so.0 in $libs"
+[ -e "$headers/pmi2.h" ] || skip_all "no pmi2.h (Debian: libpmi2-0-dev)"
+[ -e "$headers/pmi.h" ] || skip_all "no pmi.h (Debian: libpmi0-dev)"
+need_tool mpiexec.hydra mpich
+need_tool mpirun.openmpi openmpi-bin
+
+# --- what asks
+compile() # NAME SOURCE LIBRARY OPTION...
+{
+    "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror "${@:4}" \
+        -o "$work/$1" "$top/tests/tools/$2.c" "$top/tests/tools/conform.c" \
+        "$libs/$3" -lpthread -ldl || bail_out "$1 cannot be built"
+}
+
+compile conform_pmi1 conform_pmi1 libpmi.so.0 -I"$headers"
+compile conform_pmi2 conform_pmi2 libpmi2.so.0 -I"$headers"
+compile ours_pmi1 conform_pmi1 libpmi.so.0 -I"$top/lib/client/abi"
+compile ours_pairs conform_pmi2 libpmi2.so.0 -I"$top/lib/client/abi" \
+    -DCONFORM_PAIRS
+# what each is asked alone, since some servers end or hang a client for it
+# shellcheck disable=SC2034 # by its name
+asked_pmi1=(spawn spawn-bad reinit abort fork-finalize null)
+# shellcheck disable=SC2034
+asked_pmi2=(ring get-null spawn spawn-bad connect reinit abort fork-finalize
+    null)
+
+# --- what answers
+size=4
+launchers=("Slurm pmi2" "Slurm pmix" Hydra mpirun ctrun "ctrun, 2 nodes" none)
+
+# Sets launch, size and who.
+use() # LAUNCHER PROGRAM
+{
+    local two=(-N2 -n4 --ntasks-per-node=2) speaks=--pmi=${2#conform_}
+    size=4 who=user
+    # where children overlap their parents, they need not wait for CPUs
+    case $1 in
+    "Slurm pmi2") launch=(srun -Q --overlap --mpi=pmi2 "${two[@]}") ;;
+    # see 0420-nodes.t
+    "Slurm pmix") launch=(srun -Q --mpi=pmix "${two[@]}") who=root ;;
+    "Slurm none") launch=(srun -Q --mpi=none "${two[@]}") ;;
+    Hydra) launch=(mpiexec.hydra -n 4) ;;
+    mpirun) launch=(mpirun.openmpi --oversubscribe -n 4) ;;
+    ctrun) launch=("$CTRUN" --no-container -n 4 "$speaks") ;;
+    "ctrun, 2 nodes")
+        launch=(srun -Q --mpi=pmi2 "${two[@]}" "$CTRUN" --no-container
+            "$speaks")
+        ;;
+    none) launch=(env) size=1 ;;
+    esac
+}
+
+ask() # PROGRAM TEST...
+{
+    run "${launch[@]}" "$work/$1" "${@:2}"
+}
+
+# --- answers
+# Did all ranks say so, and the children of a spawn as well?
+counted() # rank|child TEST
+{
+    grep "^$1 [0-9]* $2: ok$" "$out" | sort -u | wc -l
+}
+
+said_ok() # TEST
+{
+    [ "$(counted rank "$1")" = $size ] || return 1
+    case $1 in
+    spawn | connect) [ "$(counted child "$1")" = 3 ] ;;
+    esac
+}
+
+# One that aborts ends all, and is told of by the exit code.
+aborted()
+{
+    [ "$rc" -ne 0 ] && ! grep -qE 'returns|hangs' "$out" &&
+        ! grep -q '^hung' "$report"
+}
+
+was_good() # TEST
+{
+    case $1 in
+    abort) aborted ;;
+    *) said_ok "$1" && [ "$rc" = 0 ] ;;
+    esac
+}
+
+# What a launcher has not, whatever the client. Such is not asked for alone.
+excused() # PROGRAM LAUNCHER TEST
+{
+    case $2,$3 in
+    # a fork may go on in its parent's place, and end what its parent began
+    *,fork-finalize) ;;
+    # which waits for ever (connect, and for a child that cannot be), and knows
+    # one init alone
+    "Slurm pmi2,spawn-bad" | "Slurm pmi2,connect" | "Slurm pmi2,reinit") ;;
+    "Slurm pmix,names" | "Slurm pmix,spawn" | "Slurm pmix,connect") ;;
+    Hydra,spawn-bad | Hydra,reinit | Hydra,connect) ;;
+    # children that look for what nobody has put hang now and then (4.0.2)
+    Hydra,spawn) [ "$1" = conform_pmi2 ] ;;
+    # the threads of libpmix are not the child's
+    "Slurm pmix,fork-get" | mpirun,fork-get) ;;
+    # which ends the job; and wants all ranks of both jobs to connect at once
+    mpirun,spawn-bad | mpirun,connect) ;;
+    none,spawn | none,connect) ;;
+    *) false ;;
+    esac
+}
+
+declare -A cell # PROGRAM/LAUNCHER/TEST
+
+judge() # PROGRAM LAUNCHER TEST STATUS
+{
+    local name="$1 under $2: $3"
+    if [ "$4" = 0 ]; then
+        cell[$1/$2/$3]=ok
+        [ "$lenient" = yes ] || ok 0 "$name"
+    elif [ "$lenient" = yes ]; then
+        cell[$1/$2/$3]=$(grep -qE "$3: hangs" "$out" && echo hangs || echo no)
+    elif excused "$@"; then
+        cell[$1/$2/$3]=-
+    else
+        cell[$1/$2/$3]=FAIL
+        ok 1 "$name" || show
+    fi
+}
+
+# The tests that are asked in one run, as rank 0 tells them.
+tests_of() # FILE
+{
+    sed -nE 's/^rank 0 ([a-z0-9-]+): (ok|wrong|hangs)$/\1/p' "$1"
+}
+
+rows=()
+
+add_row() # TEST
+{
+    [[ " ${rows[*]} " == *" $1 "* ]] || rows+=("$1")
+}
+
+# All that is asked in one run. It ends with 1 when something is not so.
+ask_together() # PROGRAM LAUNCHER FILE
+{
+    local test code=0
+    ask "$1"
+    for test in $(tests_of "$out"); do
+        add_row "$test"
+        said_ok "$test"
+        judge "$1" "$2" "$test" $?
+        [ "${cell[$1/$2/$test]}" != - ] || code=1
+    done
+    [ "$lenient" = yes ] || ended $code "$1 under $2"
+    cp "$out" "$3"
+}
+
+ask_alone() # PROGRAM LAUNCHER TEST FILE
+{
+    local status=0
+    add_row "$3"
+    if [ "$lenient" = no ] && excused "$1" "$2" "$3"; then
+        cell[$1/$2/$3]=-
+        return
+    fi
+    ask "$1" "$3"
+    was_good "$3" || status=1
+    judge "$1" "$2" "$3" $status
+    cat "$out" >> "$4"
+}
+
+# Kept in the file: what ranks said.
+ask_all() # PROGRAM LAUNCHER FILE
+{
+    local test
+    local -n asked=asked_${1#conform_}
+    use "$2" "$1"
+    ask_together "$@"
+    for test in "${asked[@]}"; do
+        ask_alone "$1" "$2" "$test" "$3"
+    done
+}
+
+print_cells() # TITLE PROGRAM LAUNCHER...
+{
+    local row launcher line
+    diag "| $1 | $(printf '%s | ' "${@:3}")" \
+        "|---|$(printf -- '---|%.0s' "${@:3}")"
+    for row in "${rows[@]}"; do
+        line="| $row |"
+        for launcher in "${@:3}"; do
+            line+=" ${cell[$2/$launcher/$row]:-} |"
+        done
+        diag "$line"
+    done
+}
+
+# One line for each thing told: its name, and all that rank 0, or a child 0, or
+# anybody before init, said of it.
+facts() # FILE
+{
+    awk '$1 ~ /^(rank|child)$/ && $2 <= 0 && $3 ~ /\./ {
+            name = $3; sub(/:$/, "", name)
+            if ($1 == "child") name = "child " name
+            text = $0; sub(/^[^:]*: /, "", text)
+            if (seen[name, text]++) next
+            if (name in said) text = said[name] ", " text
+            said[name] = text
+        }
+        END { for (name in said) print name "\t" said[name] }' "$1" |
+        LC_ALL=C sort
+}
+
+# Where it is meant that ours answer otherwise than Slurm's: errors have their
+# own codes, and are found before the server is asked; what crashed, hung, was
+# cut or came back as something else does not.
+meant='^(after|before|null|reinit|fork-finalize|child [a-z-]*|rooms)\.|'
+meant+='^keys\.(empty|one-more|too-long|semicolon)$|'
+meant+='^values\.(like-command|semicolon.*|one-more|too-long)$|'
+meant+='^(missing\..*|node-arrays\.words|get\.(too-small|one-byte))$|'
+# the node's, as the header says; and one for each command
+meant+='^(slurms-facts\.node-size|spawn\.errors)$|'
+# Slurm has none of these for PMI-1, or has them of its own
+meant+='^(mapping|names|spawn|spawn-bad|groups|create|iterate|options)\.|'
+meant+='^(again\.|ids\..*-max$|init\.appnum$)'
+
+print_differences() # PROGRAM SLURMS OURS
+{
+    facts "$2" > "$work/facts.1"
+    facts "$3" > "$work/facts.2"
+    LC_ALL=C join -t $'\t' -a 1 -a 2 -e - -o 0,1.2,2.2 "$work/facts.1" \
+        "$work/facts.2" | awk -F '\t' '$2 != $3' > "$work/differences"
+    diag "| $1 | Slurm's library | ours |" "|---|---|---|"
+    sed 's/\t/ | /g; s/^/# | /; s/$/ |/' "$work/differences"
+    # of what only one of them was asked there is nothing to say
+    is "$(grep -vE "$meant" "$work/differences" |
+        awk -F '\t' '$2 != "-" && $3 != "-"')" "" \
+        "$1: Slurm's library and ours answer the same"
+}
+
+bed_up 2
+# shellcheck disable=SC2034
+pmi1_of_slurm=("Slurm none" "Slurm pmi2")
+# shellcheck disable=SC2034
+pmi2_of_slurm=("Slurm pmi2" Hydra ctrun "ctrun, 2 nodes" none)
+for number in 1 2; do
+    program=conform_pmi$number
+    declare -n of_slurm=pmi${number}_of_slurm
+    rows=()
+    environment=(CONFORM_SECONDS=20 LD_LIBRARY_PATH="$libs")
+    lenient=no
+    for launcher in "${launchers[@]}"; do
+        ask_all "$program" "$launcher" "$work/ours.$program.$launcher"
+    done
+    print_cells "$program, ours" "$program" "${launchers[@]}"
+    # Slurm's own are no test of ours, but what ours are held against
+    environment=(CONFORM_SECONDS=5 LD_LIBRARY_PATH="$system")
+    lenient=yes
+    for launcher in "${of_slurm[@]}"; do
+        ask_all "$program" "$launcher" "$work/slurms.$program.$launcher"
+    done
+    print_cells "$program, Slurm's" "$program" "${of_slurm[@]}"
+    print_differences "$program under Slurm" \
+        "$work/slurms.$program.${of_slurm[0]}" \
+        "$work/ours.$program.Slurm pmi2"
+done
+
+# --- our headers; and infos as MPICH has them, which the library must tell apart
+environment=(CONFORM_SECONDS=20 LD_LIBRARY_PATH="$libs")
+who=user
+for program in ours_pmi1 ours_pairs; do
+    exits 0 "$program" ctrun --no-container -n 4 "$work/$program"
+    exits 0 "$program: spawn" ctrun --no-container -n 4 "$work/$program" spawn
+    is "$(counted child spawn)" 3 "$program: spawn: children"
+done
+
+# --- no silent singletons
+for program in conform_pmi1 conform_pmi2; do
+    environment=(LD_LIBRARY_PATH="$libs")
+    run srun -Q --mpi=none -N2 -n2 "$work/$program" missing
+    fails "$program, a launcher without PMI"
+    like "$(cat "$err")" 'srun has started this process, and cannot be' \
+        "$program, a launcher without PMI: told"
+    environment+=(CTRUN_PMI_REQUIRE=1)
+    exits 1 "$program, CTRUN_PMI_REQUIRE" "$work/$program" missing
+    like "$(cat "$err")" 'CTRUN_PMI_REQUIRE is set' \
+        "$program, CTRUN_PMI_REQUIRE: told"
+done
+environment=()
+
+bed_down
+done_testing
