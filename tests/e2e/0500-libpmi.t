@@ -34,10 +34,10 @@ compile ours_pairs conform_pmi2 libpmi2.so.0 -I"$top/lib/client/abi" \
     -DCONFORM_PAIRS
 # what each is asked alone, since some servers end or hang a client for it
 # shellcheck disable=SC2034 # by its name
-asked_pmi1=(spawn spawn-bad reinit abort fork-finalize null)
+asked_pmi1=(names fork-get spawn spawn-bad reinit abort fork-finalize null)
 # shellcheck disable=SC2034
-asked_pmi2=(ring get-null spawn spawn-bad connect reinit abort fork-finalize
-    null)
+asked_pmi2=(ring get-null names fork-get spawn spawn-bad connect reinit abort
+    fork-finalize null)
 
 # --- what answers
 size=4
@@ -132,8 +132,6 @@ judge() # PROGRAM LAUNCHER TEST STATUS
         [ "$lenient" = yes ] || ok 0 "$name"
     elif [ "$lenient" = yes ]; then
         cell[$1/$2/$3]=$(grep -qE "$3: hangs" "$out" && echo hangs || echo no)
-    elif excused "$@"; then
-        cell[$1/$2/$3]=-
     else
         cell[$1/$2/$3]=FAIL
         ok 1 "$name" || show
@@ -153,18 +151,17 @@ add_row() # TEST
     [[ " ${rows[*]} " == *" $1 "* ]] || rows+=("$1")
 }
 
-# All that is asked in one run. It ends with 1 when something is not so.
+# All that is asked in one run.
 ask_together() # PROGRAM LAUNCHER FILE
 {
-    local test code=0
+    local test
     ask "$1"
     for test in $(tests_of "$out"); do
         add_row "$test"
         said_ok "$test"
         judge "$1" "$2" "$test" $?
-        [ "${cell[$1/$2/$test]}" != - ] || code=1
     done
-    [ "$lenient" = yes ] || ended $code "$1 under $2"
+    [ "$lenient" = yes ] || ended 0 "$1 under $2"
     cp "$out" "$3"
 }
 
@@ -227,15 +224,15 @@ facts() # FILE
 # Where it is meant that ours answer otherwise than Slurm's: errors have their
 # own codes, and are found before the server is asked; what crashed, hung, was
 # cut or came back as something else does not.
-meant='^(after|before|null|reinit|fork-finalize|child [a-z-]*|rooms)\.|'
-meant+='^keys\.(empty|one-more|too-long|semicolon)$|'
-meant+='^values\.(like-command|semicolon.*|one-more|too-long)$|'
-meant+='^(missing\..*|node-arrays\.words|get\.(too-small|one-byte))$|'
+meant='^(after|before|null|reinit|fork-finalize|child [a-z-]*|rooms)[.]|'
+meant+='^keys[.](empty|one-more|too-long|semicolon)$|'
+meant+='^values[.](like-command|semicolon.*|one-more|too-long)$|'
+meant+='^(missing[.].*|node-arrays[.]words|get[.](too-small|one-byte))$|'
 # the node's, as the header says; and one for each command
-meant+='^(slurms-facts\.node-size|spawn\.errors)$|'
+meant+='^(slurms-facts[.]node-size|spawn[.]errors)$|'
 # Slurm has none of these for PMI-1, or has them of its own
-meant+='^(mapping|names|spawn|spawn-bad|groups|create|iterate|options)\.|'
-meant+='^(again\.|ids\..*-max$|init\.appnum$)'
+meant+='^(mapping|names|spawn|spawn-bad|groups|create|iterate|options)[.]|'
+meant+='^(again[.]|(ids|init)[.](id-max|key-max|appnum)$)'
 
 print_differences() # PROGRAM SLURMS OURS
 {
@@ -246,8 +243,8 @@ print_differences() # PROGRAM SLURMS OURS
     diag "| $1 | Slurm's library | ours |" "|---|---|---|"
     sed 's/\t/ | /g; s/^/# | /; s/$/ |/' "$work/differences"
     # of what only one of them was asked there is nothing to say
-    is "$(grep -vE "$meant" "$work/differences" |
-        awk -F '\t' '$2 != "-" && $3 != "-"')" "" \
+    is "$(awk -F '\t' -v meant="$meant" \
+        '$1 !~ meant && $2 != "-" && $3 != "-"' "$work/differences")" "" \
         "$1: Slurm's library and ours answer the same"
 }
 

@@ -180,6 +180,15 @@ static void hangs(int signal_number)
     _exit(98);
 }
 
+/* CONFORM_SECONDS: what a test may take. */
+static unsigned patience(void)
+{
+    const char *seconds = getenv("CONFORM_SECONDS");
+    int number = seconds != NULL ? atoi(seconds) : 0;
+
+    return number > 0 ? (unsigned)number : 30;
+}
+
 static bool wanted(const struct conform_test *test, char **words)
 {
     if (*words == NULL)
@@ -188,15 +197,6 @@ static bool wanted(const struct conform_test *test, char **words)
         if (strcmp(*words, test->name) == 0)
             return true;
     return false;
-}
-
-/* CONFORM_SECONDS: what a test may take. */
-static unsigned patience(void)
-{
-    const char *seconds = getenv("CONFORM_SECONDS");
-    int number = seconds != NULL ? atoi(seconds) : 0;
-
-    return number > 0 ? (unsigned)number : 30;
 }
 
 static void run_test(const struct conform_test *test)
@@ -262,6 +262,7 @@ void conform_as(const char *who, const char *test)
 {
     self.who = who;
     test_name = test;
+    alarm(patience());
 }
 
 int conform_run(const struct conform_test *tests, char **words,
@@ -621,13 +622,18 @@ static void after_child(const char *name, void (*run)(void))
 
 void test_fork(void)
 {
+    after_child("nothing", does_nothing);
+    after_child("exec", runs_a_program);
+}
+
+/* A child that calls, while its parent waits. */
+void test_fork_get(void)
+{
     char key[64];
 
     key_of(key, sizeof key, "forked", self.rank);
     self.api->put(key, "value");
     self.api->fence();
-    after_child("nothing", does_nothing);
-    after_child("exec", runs_a_program);
     after_child("get", gets);
 }
 

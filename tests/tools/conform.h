@@ -90,7 +90,7 @@ void try_call(const char *name, int (*call)(void), bool bad);
 int conform_run(const struct conform_test *tests, char **words,
                 void (*init)(void), void (*finalize)(void));
 
-/* A program that is no run of tests, but tells as that one. */
+/* A program that is no run of tests tells as that one, and ends in time. */
 void conform_as(const char *who, const char *test);
 
 /* Before a test that says whom it shares a node with: collective. */
@@ -107,6 +107,7 @@ void test_many(void);
 void test_fences(void);
 void test_threads(void);
 void test_fork(void);
+void test_fork_get(void);
 void test_mapping(void);
 
 /* A text of that length to be got back: one for each seed. */

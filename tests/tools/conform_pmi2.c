@@ -16,9 +16,9 @@
 
 enum { GUARD = 0x5a, LATE_US = 100000 };
 
-/* ---- the headers: what their infos are ---- */
+/* ---- the headers: what their infos are (ours has the first two) ---- */
 
-#ifdef PMI2U_Info /* Slurm's */
+#if defined(PMI2U_Info) && !defined(CONFORM_PAIRS) /* Slurm's */
 typedef MPID_Info info;
 #define INFO_VALUE value
 #define PREPUT(infos) ((const info *[]){&(infos)[0], &(infos)[1]})
@@ -497,10 +497,10 @@ static int spawn(const char *kind, const char *args, char *id, int id_size,
 {
     char *path = strdup(own_path());
     const char *commands[2] = {path, path};
-    const char *first[] = {"child", kind, "two words", args, NULL};
+    const char *first[] = {"child", kind, "first", args, "two words", NULL};
     const char *second[] = {"child", kind, "second", NULL};
     const char **argvs[2] = {first, second};
-    int argcs[2] = {4, 3}, procs[2] = {2, 1}, info_counts[2] = {0, 0};
+    int argcs[2] = {5, 3}, procs[2] = {2, 1}, info_counts[2] = {0, 0};
     const info *infos[2] = {NULL, NULL};
     info preput[2];
 
@@ -525,8 +525,9 @@ static void test_spawn(void)
               id[0] == '\0'          ? "none"
               : strcmp(id, job) == 0 ? "the parent's"
                                      : "another");
-        check(errors[0] == 0 && errors[1] == 0 && errors[2] == 0, "errors",
-              "%d %d %d", errors[0], errors[1], errors[2]);
+        /* one a command (pmi2.h), or one a process as Slurm's library has it */
+        check(errors[0] == 0 && errors[1] == 0, "errors", "%d %d %d", errors[0],
+              errors[1], errors[2]);
     }
     barrier();
 }
@@ -570,16 +571,19 @@ static int run_child(int argc, char **argv)
 
     memset(&conn, 0, sizeof conn);
     conform_as("child", argv[2]);
-    alarm(30);
     code_good("init", begin());
     number_is("spawned", spawned != 0, 1);
     number_is("size", self.size, 3);
     first = self.rank < 2;
-    number_is("appnum", appnum, first ? 0 : 1);
-    number_is("argc", argc, first ? 5 : 4);
-    text_is("argv", argv[3], first ? "two words" : "second");
-    if (first && argc == 5)
-        text_is("argv", argv[4], "a=b");
+    /* Slurm's is -1, or that of a step */
+    tell("appnum", "%s",
+         appnum == (first ? 0 : 1) ? "that of the command" : "another");
+    text_is("argv", argv[3], first ? "first" : "second");
+    if (first) {
+        check(argc >= 6 && strcmp(argv[4], "a=b") == 0, "argv", "%s", argv[4]);
+        /* which Slurm cuts */
+        tell("blank", "%s", argc == 6 ? "in a word" : "between words");
+    }
     code_good("parent", get("conform-parent", parent, sizeof parent));
     check(parent[0] != '\0' && strcmp(parent, job) != 0, "parent", "another");
     code_good("word", get("conform-word", word, sizeof word));
@@ -737,12 +741,13 @@ static const struct conform_test tests[] = {
     {"job-attrs", DURING, test_job_attrs},
     {"node-attrs", DURING, test_node_attrs},
     {"node-arrays", DURING, test_node_arrays},
-    {"names", DURING, test_names},
     {"ring", ASKED, test_ring},
     {"threads", DURING, test_threads},
     {"fork", DURING, test_fork},
     {"after", AFTER, test_after},
     {"get-null", ASKED, test_get_null},
+    {"names", ASKED, test_names},
+    {"fork-get", ASKED, test_fork_get},
     {"spawn", ASKED, test_spawn},
     {"spawn-bad", ASKED, test_spawn_bad},
     {"connect", ASKED, test_connect},
