@@ -123,24 +123,36 @@ int PMI_Get_appnum(int *appnum)
     return get_fact(appnum, pick_appnum);
 }
 
+/* MPICH's ch3 asks before PMI_Init(), for buffers. */
+static int get_max(int *ret, int (*pick)(const struct client_facts *facts),
+                   int otherwise)
+{
+    int rc = get_fact(ret, pick);
+
+    if (rc != PMI_ERR_INIT)
+        return rc;
+    *ret = otherwise;
+    return PMI_SUCCESS;
+}
+
 int PMI_Get_id_length_max(int *length)
 {
-    return get_fact(length, pick_name_max);
+    return get_max(length, pick_name_max, PMI_KVSNAME_MAX);
 }
 
 int PMI_KVS_Get_name_length_max(int *length)
 {
-    return get_fact(length, pick_name_max);
+    return get_max(length, pick_name_max, PMI_KVSNAME_MAX);
 }
 
 int PMI_KVS_Get_key_length_max(int *length)
 {
-    return get_fact(length, pick_key_max);
+    return get_max(length, pick_key_max, PMI_KEY_MAX);
 }
 
 int PMI_KVS_Get_value_length_max(int *length)
 {
-    return get_fact(length, pick_value_max);
+    return get_max(length, pick_value_max, PMI_VALUE_MAX);
 }
 
 int PMI_KVS_Get_my_name(char kvsname[], int length)

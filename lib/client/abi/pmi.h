@@ -66,7 +66,7 @@ int PMI_Get_appnum(int *appnum);
 /* The name of the job, which is that of its KVS. */
 int PMI_Get_id(char id_str[], int length);
 int PMI_Get_kvs_domain_id(char id_str[], int length);
-int PMI_Get_id_length_max(int *length);
+int PMI_Get_id_length_max(int *length); /* as those of the KVS below */
 
 /* Ranks of this node, ascending; at least the one that asks. */
 int PMI_Get_clique_size(int *size);
@@ -85,6 +85,8 @@ int PMI_Barrier(void);
 int PMI_Barrier_group(const int *group, int count, const char *stringtag);
 
 int PMI_KVS_Get_my_name(char kvsname[], int length);
+
+/* At any time; before PMI_Init() the most that there can be. */
 int PMI_KVS_Get_name_length_max(int *length);
 int PMI_KVS_Get_key_length_max(int *length);
 int PMI_KVS_Get_value_length_max(int *length);
