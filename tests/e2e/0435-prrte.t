@@ -1,5 +1,9 @@
 #!/bin/bash
-# Under a running PRRTE (prte, prun, pterm), and under its prterun.
+# Under a running PRRTE (prte, prun, pterm), and under its prterun; in a network
+# of its own and with some patience, as on a bed: sockets of others are not seen,
+# and what prte ends may end later than prun.
+# shellcheck source=tests/beds/lib.sh
+. "$(dirname "$0")/../beds/lib.sh"
 # shellcheck source=tests/e2e/guests.sh
 . "$(dirname "$0")/guests.sh"
 
@@ -11,6 +15,7 @@ case $(mpirun.openmpi --version 2> /dev/null) in
     ;;
 esac
 need_tool prte openmpi-bin
+[ "$(id -u)" != 0 ] || ip link set lo up || skip_all "no ip (Debian: iproute2)"
 for suite in bookworm trixie forky; do
     [ -s "$cache/$suite.key" ] || skip_all "no $suite (tests/images/build)"
 done
@@ -95,20 +100,6 @@ for name in prun prterun; do
     done
 done
 print_table "$(prte --version 2>&1 | grep -m 1 .)"
-
-# What the daemon has to end may end a little later than prun.
-finish()
-{
-    wait "$started"
-    rc=$?
-    started=
-    await nothing_left
-}
-
-nothing_left()
-{
-    [ -z "$(leftovers)" ]
-}
 
 # --- whatever is killed, the daemon is there for the next
 pid_of_victim() # its name is in victim
