@@ -161,8 +161,8 @@ struct client *client_open_alone(struct ct_error *reterr)
         .groups = true,
         .appnum = -1,
         .universe_size = 1,
-        .key_max = PMI_KEY_MAX,
-        .value_max = PMI_VALUE_MAX,
+        .key_max = CLIENT_KEY_SIZE,
+        .value_max = CLIENT_VALUE_SIZE,
     };
     snprintf(alone->client.facts.jobid, sizeof alone->client.facts.jobid,
              "singleton-%ld", (long)getpid());

@@ -16,8 +16,8 @@ static const struct talk_wire *wire_of(const struct pmi_dialect *dialect)
 static const struct client_facts facts_before = {
     .appnum = -1,
     .universe_size = -1,
-    .key_max = PMI_KEY_MAX,
-    .value_max = PMI_VALUE_MAX,
+    .key_max = CLIENT_KEY_SIZE,
+    .value_max = CLIENT_VALUE_SIZE,
 };
 
 struct client *client_open(int fd, const struct pmi_dialect *dialect,

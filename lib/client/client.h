@@ -32,9 +32,15 @@ struct client_facts {
     char jobid[PMI_KVSNAME_MAX]; /* PMI-1: the name of the KVS */
     unsigned rank, size;
     int appnum, universe_size;   /* -1: not told */
-    unsigned key_max, value_max; /* bytes, with NUL */
+    unsigned key_max, value_max; /* bytes, with NUL, that can be put */
     bool spawned;                /* by another job */
     bool groups;                 /* a barrier of some ranks is possible */
+};
+
+/* Of PMI-2's keys and values, which are one byte longer than PMI-1's. */
+enum {
+    CLIENT_KEY_SIZE = PMI_KEY_MAX + 1,
+    CLIENT_VALUE_SIZE = PMI_VALUE_MAX + 1
 };
 
 struct client_pair {

@@ -52,8 +52,8 @@ static int get_maxes(struct client *client, struct ct_error *reterr)
         talk_number(client, "vallen_max", &facts->value_max, reterr) < 0)
         return -1;
     /* more than we have room for */
-    if (facts->value_max > PMI_VALUE_MAX)
-        facts->value_max = PMI_VALUE_MAX;
+    if (facts->value_max > CLIENT_VALUE_SIZE)
+        facts->value_max = CLIENT_VALUE_SIZE;
     return 0;
 }
 

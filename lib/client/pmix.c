@@ -796,8 +796,8 @@ struct client *client_open_pmix(struct ct_error *reterr)
     }
     pmix->client.ops = &ops;
     pmix->client.facts.appnum = pmix->client.facts.universe_size = -1;
-    pmix->client.facts.key_max = PMI_KEY_MAX;
-    pmix->client.facts.value_max = PMI_VALUE_MAX;
+    pmix->client.facts.key_max = CLIENT_KEY_SIZE;
+    pmix->client.facts.value_max = CLIENT_VALUE_SIZE;
     if (libpmix_load(&pmix->lib, reterr) < 0 || begin(pmix, reterr) < 0) {
         close_pmix(&pmix->client);
         return NULL;

@@ -40,8 +40,8 @@ struct talk {
     struct pmi_out out;
     size_t held, used; /* bytes in `in`; those of the answer in msg */
     struct pmi_msg msg;
-    char carried[PMI_VALUE_MAX]; /* a value of the question, encoded */
-    char jobid[PMI_KVSNAME_MAX]; /* PMI_JOBID */
+    char carried[CLIENT_VALUE_SIZE]; /* a value of the question, encoded */
+    char jobid[PMI_KVSNAME_MAX];     /* PMI_JOBID */
     char out_bytes[PMI_FRAME_MAX];
     char in[PMI_FRAME_MAX];
 };

@@ -127,7 +127,7 @@ static int serve_get(struct helper *h, struct unpack *u, struct pack *ret,
 {
     struct client_source from = {.rank = (int)unpack_u32(u), .only = true};
     const char *key = unpack_str(u);
-    char value[PMI_VALUE_MAX];
+    char value[CLIENT_VALUE_SIZE];
     bool found;
 
     if (client_get_from(h->client, &from, key, value, sizeof value, &found,

@@ -175,7 +175,7 @@ END_TEST
 
 static void check_put_get(const char *key, const char *value)
 {
-    char text[PMI2_MAX_VALLEN];
+    char text[PMI2_MAX_VALLEN + 1];
     int len = 0;
 
     ck_assert_int_eq(PMI2_KVS_Put(key, value), PMI2_SUCCESS);
@@ -189,12 +189,12 @@ static void check_put_get(const char *key, const char *value)
 
 static void check_limits(void)
 {
-    char key[65], value[1025], small[4];
+    char key[66], value[1026], small[4];
     int len = 0;
 
-    memset(key, 'k', 64);
-    memset(value, 'v', 1024);
-    key[64] = value[1024] = '\0';
+    memset(key, 'k', 65);
+    memset(value, 'v', 1025);
+    key[65] = value[1025] = '\0';
     ck_assert_int_eq(PMI2_KVS_Put(key, "v"), PMI2_ERR_INVALID_KEY_LENGTH);
     ck_assert_int_eq(PMI2_KVS_Put("k", value), PMI2_ERR_INVALID_VAL_LENGTH);
     ck_assert_int_eq(PMI2_KVS_Put("", "v"), PMI2_ERR_INVALID_KEY);
@@ -203,7 +203,7 @@ static void check_limits(void)
     ck_assert_int_eq(PMI2_Info_PutNodeAttr("k", value),
                      PMI2_ERR_INVALID_VAL_LENGTH);
     ck_assert_int_eq(PMI2_Info_PutNodeAttr("", "v"), PMI2_ERR_INVALID_KEY);
-    key[63] = value[1023] = '\0';
+    key[64] = value[1024] = '\0';
     check_put_get(key, value);
     check_put_get("odd", "a b;c=d\\\n%");
     check_put_get("none at=all; \\", "");

@@ -45,11 +45,7 @@ static void check_all_refuse(void)
         PMI_Get_rank,
         PMI_Get_universe_size,
         PMI_Get_appnum,
-        PMI_Get_id_length_max,
         PMI_Get_clique_size,
-        PMI_KVS_Get_name_length_max,
-        PMI_KVS_Get_key_length_max,
-        PMI_KVS_Get_value_length_max,
     };
     const char *cmds[] = {"a"};
     const int one[] = {1};

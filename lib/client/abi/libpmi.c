@@ -93,14 +93,16 @@ static int pick_name_max(const struct client_facts *facts)
     return PMI_KVSNAME_MAX;
 }
 
+/* Not PMI-2's, which are longer by a byte: callers count on PMI-1's. */
 static int pick_key_max(const struct client_facts *facts)
 {
-    return (int)facts->key_max;
+    return facts->key_max < PMI_KEY_MAX ? (int)facts->key_max : PMI_KEY_MAX;
 }
 
 static int pick_value_max(const struct client_facts *facts)
 {
-    return (int)facts->value_max;
+    return facts->value_max < PMI_VALUE_MAX ? (int)facts->value_max
+                                            : PMI_VALUE_MAX;
 }
 
 int PMI_Get_size(int *size)
@@ -281,9 +283,9 @@ static int check_pair(const struct client *client, const char *key,
 
     if (key[0] == '\0')
         return PMI_ERR_INVALID_KEY;
-    if (strlen(key) >= facts->key_max)
+    if (strlen(key) >= (size_t)pick_key_max(facts))
         return PMI_ERR_INVALID_KEY_LENGTH;
-    if (strlen(value) >= facts->value_max)
+    if (strlen(value) >= (size_t)pick_value_max(facts))
         return PMI_ERR_INVALID_VAL_LENGTH;
     return PMI_SUCCESS;
 }

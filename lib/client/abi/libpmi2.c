@@ -153,9 +153,9 @@ static int check_pair(const char *key, const char *value)
 {
     if (key[0] == '\0')
         return PMI2_ERR_INVALID_KEY;
-    if (strlen(key) >= PMI2_MAX_KEYLEN)
+    if (strlen(key) > PMI2_MAX_KEYLEN)
         return PMI2_ERR_INVALID_KEY_LENGTH;
-    if (strlen(value) >= PMI2_MAX_VALLEN)
+    if (strlen(value) > PMI2_MAX_VALLEN)
         return PMI2_ERR_INVALID_VAL_LENGTH;
     return PMI2_SUCCESS;
 }
@@ -191,7 +191,7 @@ int PMI2_KVS_Get(const char *jobid, int src_pmi_id, const char key[],
                  char value[], int maxvalue, int *vallen)
 {
     struct client_source from = {.jobid = jobid, .rank = src_pmi_id};
-    char text[PMI_VALUE_MAX];
+    char text[CLIENT_VALUE_SIZE];
     bool found = false;
     int rc;
 
@@ -306,7 +306,7 @@ static int give_numbers(const char *text, int array[], int arraylen,
 int PMI2_Info_GetJobAttrIntArray(const char name[], int array[], int arraylen,
                                  int *outlen, int *found)
 {
-    char text[PMI2_MAX_ATTRVALUE];
+    char text[PMI2_MAX_ATTRVALUE + 1];
     int rc;
 
     if (array == NULL || outlen == NULL || arraylen < 1)
@@ -340,7 +340,7 @@ static int give_local_ranks(int array[], int arraylen, int *outlen)
 int PMI2_Info_GetNodeAttrIntArray(const char name[], int array[], int arraylen,
                                   int *outlen, int *found)
 {
-    char text[PMI2_MAX_ATTRVALUE];
+    char text[PMI2_MAX_ATTRVALUE + 1];
     int rc;
 
     if (name == NULL || array == NULL || outlen == NULL || found == NULL ||
