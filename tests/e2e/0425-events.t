@@ -65,6 +65,9 @@ for layout in "2 2" "2 2 -m cyclic" "4 1" "3 2"; do
     exits 137 "storm-of-all, $layout" "${srun[@]}" "${losing[@]}" storm-of-all
     is "$(cat "$out")" "storm-of-all ok" "storm-of-all, $layout: result"
 done
+exits 137 "go-on, in an allocation" salloc -Q -N2 -n4 --ntasks-per-node=2 \
+    "$CTRUN" -n 4 "${losing[@]:1}" go-on
+is "$(cat "$out")" "go-on ok" "go-on, in an allocation: result"
 spread 2 2
 run "${srun[@]}" "${client[@]}" go-on
 fails "without --on-failure=continue"
