@@ -879,6 +879,83 @@ START_TEST(attributes_of_the_node)
 }
 END_TEST
 
+#define KVS "kvsname=kvs_8345_0_6555149_vm"
+#define GET(key) "cmd=get " KVS " key=" key "\n"
+
+static const struct {
+    const char *map, *prefix;
+} nodes_of_rank1[] = {
+    {"rc=0 value=(vector,(0,2,2))", "local::0::"},
+    {"rc=0 value=(vector,(0,4,1))", "local::1::"},
+    {"rc=1", "local::"},
+    {"rc=0 value=nonsense", "local::"},
+    {"rc=0 value=(vector,(0,1,1))", "local::0::"}, /* of all, to us */
+    {"rc=0 value=(vector,(5,1,1))", "local::"},
+};
+
+static const char *joined(char buf[128], const char *before, int i,
+                          const char *behind)
+{
+    snprintf(buf, 128, "%s%s%s", before, nodes_of_rank1[i].prefix, behind);
+    return buf;
+}
+
+/* PMI-1 has keys for them; which node we are on is asked for once. */
+START_TEST(attributes_of_the_node_1)
+{
+    char text[128], buf[16], answer[128];
+    struct talk talk;
+    bool found;
+
+    open_as(&talk, HYDRA_11);
+    snprintf(answer, sizeof answer, "cmd=get_result %s\n",
+             nodes_of_rank1[_i].map);
+    say_line(&talk, answer);
+    say_line(&talk, "cmd=put_result rc=0\n"
+                    "cmd=get_result rc=1\n"
+                    "cmd=get_result rc=1\ncmd=get_result rc=1\n"
+                    "cmd=get_result rc=0 value=v\n");
+    ASKED(&talk, client_node_put(talk.client, "k", "v", &talk.err),
+          joined(text, GET("PMI_process_mapping") "cmd=put " KVS " key=", _i,
+                 "k value=v\n"));
+    ASKED(&talk,
+          client_node_get(talk.client, "l", false, buf, sizeof buf, &found,
+                          &talk.err),
+          joined(text, "cmd=get " KVS " key=", _i, "l\n"));
+    ck_assert(!found);
+    ck_assert_int_eq(client_node_get(talk.client, "l", true, buf, sizeof buf,
+                                     &found, &talk.err),
+                     0);
+    ck_assert(found);
+    ck_assert_str_eq(buf, "v");
+    talk_end(&talk);
+}
+END_TEST
+
+/* A node's name takes some of a key's length. */
+START_TEST(long_attributes_of_the_node_1)
+{
+    char key[PMI_KEY_MAX], buf[16];
+    struct talk talk;
+    bool found;
+
+    memset(key, 'k', sizeof key);
+    key[PMI_KEY_MAX - 1 - strlen("local::0::")] = '\0';
+    open_as(&talk, HYDRA_11);
+    say_line(&talk, "cmd=get_result rc=0 value=(vector,(0,4,4))\n"
+                    "cmd=put_result rc=0\n");
+    ck_assert_int_eq(client_node_put(talk.client, key, "v", &talk.err), 0);
+    talk_heard(&talk);
+    key[strlen(key)] = 'k';
+    REFUSED(&talk, client_node_put(talk.client, key, "v", &talk.err), EMSGSIZE);
+    REFUSED(&talk,
+            client_node_get(talk.client, key, true, buf, sizeof buf, &found,
+                            &talk.err),
+            EMSGSIZE);
+    talk_end(&talk);
+}
+END_TEST
+
 START_TEST(names_of_services)
 {
     struct talk talk;
@@ -957,6 +1034,7 @@ START_TEST(barriers_of_groups)
     struct talk talk;
 
     open_as(&talk, CTRUN_12);
+    ck_assert(client_facts(talk.client)->groups);
     for (int i = 0; i < 5; i++)
         say_line(&talk, "cmd=barrier_out rc=0 tag=tag\n");
     ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_WORLD, 0),
@@ -980,6 +1058,7 @@ START_TEST(barriers_without_groups)
     struct talk talk;
 
     open_as(&talk, (enum kind)_i);
+    ck_assert(!client_facts(talk.client)->groups);
     REFUSED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 2), ENOTSUP);
     REFUSED(&talk, group_barrier(&talk, CLIENT_GROUP_NODE, 0), ENOTSUP);
     if (_i == SLURM_2) {
@@ -1466,6 +1545,8 @@ static void add_tests(TCase *tc)
     tcase_add_test(tc, spawn_in_a_frame);
     tcase_add_loop_test(tc, spawn_that_cannot_be_said, 0, KINDS);
     tcase_add_test(tc, attributes_of_the_node);
+    tcase_add_loop_test(tc, attributes_of_the_node_1, 0, COUNT(nodes_of_rank1));
+    tcase_add_test(tc, long_attributes_of_the_node_1);
     tcase_add_test(tc, names_of_services);
     tcase_add_test(tc, names_of_services_2);
     tcase_add_test(tc, barriers_of_groups);

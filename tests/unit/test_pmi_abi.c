@@ -41,11 +41,8 @@ static int number_of(int (*asker)(int *number))
 static void check_all_refuse(void)
 {
     static int (*const askers[])(int *) = {
-        PMI_Get_size,
-        PMI_Get_rank,
-        PMI_Get_universe_size,
-        PMI_Get_appnum,
-        PMI_Get_clique_size,
+        PMI_Get_size,   PMI_Get_rank,        PMI_Get_universe_size,
+        PMI_Get_appnum, PMI_Get_clique_size,
     };
     const char *cmds[] = {"a"};
     const int one[] = {1};
@@ -75,13 +72,24 @@ static void check_all_refuse(void)
     ck_assert_int_eq(number, PMI_FALSE);
 }
 
+/* Buffers may be wanted before. */
+static void check_maxes(void)
+{
+    ck_assert_int_eq(number_of(PMI_Get_id_length_max), 256);
+    ck_assert_int_eq(number_of(PMI_KVS_Get_name_length_max), 256);
+    ck_assert_int_eq(number_of(PMI_KVS_Get_key_length_max), 64);
+    ck_assert_int_eq(number_of(PMI_KVS_Get_value_length_max), 1024);
+}
+
 START_TEST(before_init_and_after_finalize)
 {
     check_all_refuse();
+    check_maxes();
     init_alone();
     ck_assert_int_eq(number_of(PMI_Initialized), PMI_TRUE);
     ck_assert_int_eq(PMI_Finalize(), PMI_SUCCESS);
     check_all_refuse();
+    check_maxes();
 }
 END_TEST
 
@@ -203,10 +211,7 @@ START_TEST(who_we_are_alone)
     ck_assert_int_eq(rank, 0);
     ck_assert_int_eq(PMI_Get_clique_ranks(&rank, 0), PMI_ERR_INVALID_LENGTH);
     ck_assert_int_eq(PMI_Get_clique_ranks(&rank, -1), PMI_ERR_INVALID_LENGTH);
-    ck_assert_int_eq(number_of(PMI_Get_id_length_max), 256);
-    ck_assert_int_eq(number_of(PMI_KVS_Get_name_length_max), 256);
-    ck_assert_int_eq(number_of(PMI_KVS_Get_key_length_max), 64);
-    ck_assert_int_eq(number_of(PMI_KVS_Get_value_length_max), 1024);
+    check_maxes();
     ck_assert_int_eq(PMI_Get_id(text, sizeof text), PMI_SUCCESS);
     ck_assert_str_eq(text, name());
     ck_assert_int_eq(PMI_Get_kvs_domain_id(text, sizeof text), PMI_SUCCESS);
