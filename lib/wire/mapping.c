@@ -48,6 +48,22 @@ static void put_block(struct writer *w, struct block b)
     put(w, text, (size_t)len);
 }
 
+void mapping_renumber(const unsigned *node_of, unsigned size, unsigned *numbers,
+                      unsigned node_count, unsigned *ret)
+{
+    unsigned next = 0;
+
+    for (unsigned node = 0; node < node_count; node++)
+        numbers[node] = UINT_MAX;
+    for (unsigned rank = 0; rank < size; rank++) {
+        unsigned *number = &numbers[node_of[rank]];
+
+        if (*number == UINT_MAX)
+            *number = next++;
+        ret[rank] = *number;
+    }
+}
+
 static unsigned run_length(const unsigned *node_of, unsigned size,
                            unsigned rank)
 {

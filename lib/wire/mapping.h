@@ -26,6 +26,14 @@ long mapping_encode(const unsigned *node_of, unsigned size, char *buf,
                     size_t bufsize, struct ct_error *reterr);
 
 /*
+ * Number the nodes of node_of[0..size-1], which are below node_count, anew by
+ * their first ranks: readers take numbers without ranks for nodes. numbers:
+ * room for node_count. ret[size] may be node_of itself.
+ */
+void mapping_renumber(const unsigned *node_of, unsigned size, unsigned *numbers,
+                      unsigned node_count, unsigned *ret);
+
+/*
  * Read a mapping into ret_node_of[0..size-1]; what it says about more ranks is
  * dropped. 0, or -1 (EINVAL) when the text is not a mapping or names no node
  * for some rank. The work is bounded by text.len + size.

@@ -506,6 +506,21 @@ START_TEST(nearly_cyclic_maps)
 }
 END_TEST
 
+/* Nodes that have no rank are not counted. */
+START_TEST(nodes_are_numbered_by_their_first_rank)
+{
+    const unsigned map[] = {5, 2, 5, 9, 2}, dense[] = {0, 1, 0, 2, 1};
+    unsigned numbers[10], ret[5];
+
+    mapping_renumber(map, 5, numbers, 10, ret);
+    ck_assert_mem_eq(ret, dense, sizeof dense);
+    ck_assert_uint_eq(numbers[9], 2);
+    ck_assert_uint_ge(numbers[0], 3); /* none of theirs */
+    mapping_renumber(dense, 5, numbers, 3, ret);
+    ck_assert_mem_eq(ret, dense, sizeof dense);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mapping");
@@ -530,6 +545,7 @@ int main(void)
     tcase_add_test(tc, all_small_maps);
     tcase_add_test(tc, large_maps);
     tcase_add_test(tc, nearly_cyclic_maps);
+    tcase_add_test(tc, nodes_are_numbered_by_their_first_rank);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
