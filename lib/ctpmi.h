@@ -48,6 +48,13 @@ struct ctpmi_facts {
      * new KVS, and from there to other nodes with the job's first fence.
      */
     struct ctpmi_spawn *spawn;
+    /*
+     * The same for a job of several nodes, of which each server is told: id of
+     * the job that has asked for it, and NULL-terminated key, value, key,
+     * value, ... for the new KVS, which are nobody's news. NULL: none.
+     */
+    const char *spawner;
+    const char *const *preput;
 };
 
 /* One command of a spawn request; strings live until ctpmi_spawn_done(). */
@@ -61,6 +68,7 @@ struct ctpmi_spawn {
     struct ctpmi_client *by; /* NULL once that client has been detached */
     unsigned count;
     const struct ctpmi_command *commands;
+    const char *const *preput; /* NULL-terminated: key, value, ... */
 };
 
 enum ctpmi_name_op { CTPMI_PUBLISH, CTPMI_UNPUBLISH, CTPMI_LOOKUP };

@@ -402,6 +402,54 @@ START_TEST(spawn_of_a_rank_that_was_detached)
 }
 END_TEST
 
+/*
+ * On several nodes each server is told what was sent along, also that of a node
+ * without ranks, and no fence tells it again.
+ */
+START_TEST(spawned_over_several_nodes)
+{
+    const unsigned node_of[] = {0, 1};
+    struct host *host = host_ready1(1);
+    struct ctpmi_facts facts = {.jobid = "7.1", .size = 2, .node_of = node_of};
+    struct ctpmi_env env;
+
+    say(&host->ranks[0], spawn_two);
+    ck_assert_str_eq(host->spawn->preput[0], "k");
+    ck_assert_str_eq(host->spawn->preput[1], "v");
+    ck_assert_ptr_null(host->spawn->preput[2]);
+    facts.spawner = "7.0";
+    facts.preput = host->spawn->preput;
+    struct ctpmi_job *child = add_job(host, &facts, 0);
+    ctpmi_environment(child, 0, 3, &env);
+    ck_assert_str_eq(env.items[env.count - 1], "PMI_SPAWNED=1");
+    facts.jobid = "7.2";
+    facts.node = 2;
+    struct ctpmi_job *elsewhere = ctpmi_job_create(host->server, &facts, NULL);
+    ck_assert_ptr_nonnull(elsewhere);
+    ctpmi_spawn_done(host->spawn, elsewhere, NULL);
+    init1(&host->ranks[1]);
+    ask(&host->ranks[1], "cmd=get key=k", "cmd=get_result rc=0 value=v");
+    say(&host->ranks[1], "cmd=barrier_in\n");
+    ck_assert_uint_eq(host->fences, 1);
+    ck_assert_uint_eq(host->fence[0].len, 0);
+    host_free(host);
+}
+END_TEST
+
+START_TEST(preput_comes_in_pairs)
+{
+    const char *const lone[] = {"k", NULL};
+    struct ctpmi_facts facts = {
+        .jobid = "7.1", .size = 1, .spawner = "7.0", .preput = lone};
+    struct host *host = host_ready1(1);
+    struct ctpmi_error err;
+
+    ck_assert_ptr_null(ctpmi_job_create(host->server, &facts, &err));
+    ck_assert_int_eq(err.code, EINVAL);
+    host_free(host);
+}
+END_TEST
+
 START_TEST(spawn_answered_after_the_end)
 {
     struct host *host = host_ready1(1);
@@ -1023,6 +1071,8 @@ static void add_departures(TCase *tc)
     tcase_add_test(tc, ring_with_a_detached_rank);
     tcase_add_test(tc, spawn_of_a_rank_that_was_detached);
     tcase_add_test(tc, spawn_answered_after_the_end);
+    tcase_add_test(tc, spawned_over_several_nodes);
+    tcase_add_test(tc, preput_comes_in_pairs);
     tcase_add_test(tc, half_a_spawn_ends_with_its_rank);
 }
 

@@ -131,9 +131,10 @@ static int copy_facts(struct ctpmi_job *job, const struct ctpmi_facts *facts)
     if (job->jobid == NULL || job->node_of == NULL || job->appnum == NULL ||
         find_local_ranks(job) < 0)
         return -1;
-    if (facts->spawn == NULL)
+    if (facts->spawn == NULL && facts->spawner == NULL)
         return 0;
-    job->spawner = strdup(spawn_parent(facts->spawn));
+    job->spawner = strdup(facts->spawn != NULL ? spawn_parent(facts->spawn)
+                                               : facts->spawner);
     return job->spawner != NULL ? 0 : -1;
 }
 
@@ -152,6 +153,18 @@ static int make_tables(struct ctpmi_job *job)
         return 0;
     job->mapping = strdup(text);
     return job->mapping != NULL ? 0 : -1;
+}
+
+static int import_preput(struct ctpmi_job *job, const char *const *preput,
+                         struct ct_error *reterr)
+{
+    for (; preput != NULL && preput[0] != NULL; preput += 2)
+        if (preput[1] == NULL)
+            return ct_fail(reterr, EINVAL, "a preput key without a value");
+        else if (kvs_import(job->kvs, ct_span_str(preput[0]),
+                            ct_span_str(preput[1]), reterr) < 0)
+            return -1;
+    return 0;
 }
 
 struct ctpmi_job *ctpmi_job_create(struct ctpmi *server,
@@ -174,6 +187,8 @@ struct ctpmi_job *ctpmi_job_create(struct ctpmi *server,
         goto fail;
     }
     if (facts->spawn != NULL && spawn_preput(facts->spawn, job, &error) < 0)
+        goto fail;
+    if (import_preput(job, facts->preput, &error) < 0)
         goto fail;
     job->next = server->jobs;
     server->jobs = job;

@@ -217,6 +217,7 @@ static int make_views(struct spawn_build *build)
         };
     build->request.commands = build->views;
     build->request.count = build->count;
+    build->request.preput = (const char *const *)strv_list(&build->preput);
     return 0;
 }
 
