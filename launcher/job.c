@@ -123,6 +123,37 @@ static int make_plan(const struct app_options *app, const struct host *host,
     return -1;
 }
 
+/* FNV-1a, with the byte that ends the text. */
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    do
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+    while (*text++ != '\0');
+    return hash;
+}
+
+static uint64_t hash_list(uint64_t hash, const struct strv *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        hash = hash_text(hash, list->items[i]);
+    return hash_text(hash, ""); /* as no item of it is */
+}
+
+/* Of all that same_container() compares. */
+static uint64_t identify(const struct app_options *app)
+{
+    const char flags[] = {app->no_home ? 'y' : 'n', app->cleanenv ? 'y' : 'n',
+                          app->writable_tmpfs ? 'y' : 'n',
+                          app->no_container ? 'y' : 'n', '\0'};
+    uint64_t hash = hash_text(0xcbf29ce484222325, flags);
+
+    hash = hash_text(hash, app->image != NULL ? app->image : "");
+    hash = hash_text(hash, app->pwd != NULL ? app->pwd : "");
+    hash = hash_list(hash, &app->binds);
+    hash = hash_list(hash, &app->env);
+    return hash_list(hash, &app->scratch);
+}
+
 /* The plan of an earlier app that asks for the same, or a new one. */
 static int plan_for(struct job_spec *spec, const struct options *options,
                     unsigned number, const struct host *host, unsigned *ret,
@@ -136,6 +167,7 @@ static int plan_for(struct job_spec *spec, const struct options *options,
     if (make_plan(&options->apps[number], host, &spec->plans[spec->plan_count],
                   reterr) < 0)
         return -1;
+    spec->plan_ids[spec->plan_count] = identify(&options->apps[number]);
     *ret = (unsigned)spec->plan_count++;
     return 0;
 }
@@ -146,8 +178,10 @@ static int make_apps(struct job_spec *spec, const struct options *options,
     CT_AUTO_FREE struct host *host = malloc(sizeof *host);
 
     spec->plans = calloc(options->app_count, sizeof *spec->plans);
+    spec->plan_ids = calloc(options->app_count, sizeof *spec->plan_ids);
     spec->apps = calloc(options->app_count, sizeof *spec->apps);
-    if (host == NULL || spec->plans == NULL || spec->apps == NULL)
+    if (host == NULL || spec->plans == NULL || spec->plan_ids == NULL ||
+        spec->apps == NULL)
         return ct_fail_nomem(reterr);
     if (look_at_host(host, reterr) < 0)
         return -1;
@@ -247,6 +281,7 @@ void job_spec_clear(struct job_spec *spec)
     for (size_t i = 0; i < spec->plan_count; i++)
         plan_clear(&spec->plans[i]);
     free(spec->plans);
+    free(spec->plan_ids);
     free(spec->apps);
     free_psets(spec);
     free(spec->cpus);

@@ -14,6 +14,7 @@
 struct job_spec {
     struct plan *plans; /* apps that ask for the same share one */
     size_t plan_count;
+    uint64_t *plan_ids; /* [plan_count] of what was asked for, on any node */
     struct agent_app *apps;
     unsigned app_count;
     unsigned size; /* ranks of all apps */

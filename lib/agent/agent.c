@@ -89,6 +89,8 @@ void agent_settle(struct agent *agent)
 {
     if (agent->idle || agent->live > 0)
         return;
+    if (!agent->ending && agent->holds != NULL)
+        return;
     for (struct job *job = agent->jobs; job != NULL; job = job->next)
         if (!agent->ending && !job_is_started(job))
             return;
@@ -608,7 +610,7 @@ struct agent *agent_create(const struct agent_config *config,
         peers_open(agent, reterr) < 0)
         goto fail;
     if (make_events(agent) < 0 || make_server(agent) < 0 ||
-        job_add(agent, config->apps, config->app_count) == NULL) {
+        job_add(agent, 0, config->apps, config->app_count) == NULL) {
         ct_fail_nomem(reterr);
         goto fail;
     }
@@ -656,6 +658,7 @@ void agent_destroy(struct agent *agent)
     ctpmi_destroy(agent->server);
     pmix_close(agent);
     peers_close(agent);
+    peers_spawn_close(agent);
     while (agent->jobs != NULL) {
         struct job *job = agent->jobs;
         agent->jobs = job->next;

@@ -128,6 +128,8 @@ struct agent_config {
     struct event_base *base;
     const struct plan *plans; /* plans and apps live as long as the agent */
     size_t plan_count;
+    const uint64_t *plan_ids; /* [plan_count] the same on all nodes for what was
+                                 asked for alike; NULL without other nodes */
     const struct agent_app *apps;
     unsigned app_count;
     const struct agent_pset *psets; /* these, too, live as long */

@@ -3,6 +3,7 @@
  */
 #include "agent/state.h"
 #include "base/scope.h"
+#include "wire/mapping.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,13 @@
 
 /* ---- apps ---- */
 
-static int fill_apps(struct job *job, const struct agent_app *apps)
+static bool job_is_here(const struct job *job, unsigned rank)
+{
+    return job->node_of == NULL ||
+           job->node_of[rank] == job->agent->config.world->node;
+}
+
+static void fill_apps(struct job *job, const struct agent_app *apps)
 {
     for (unsigned i = 0; i < job->app_count; i++) {
         struct app *app = &job->apps[i];
@@ -23,33 +30,86 @@ static int fill_apps(struct job *job, const struct agent_app *apps)
             app->lent_fds[k] = -1;
         job->size += apps[i].ranks;
     }
-    job->local_count = job->size;
-    if (job->world != NULL) {
+    if (job->world != NULL)
         job->size = job->world->size;
-        job->local_count = job->world->member_count;
-    }
-    job->procs = calloc(job->local_count, sizeof *job->procs);
-    return job->procs != NULL ? 0 : -1;
 }
 
-struct job *job_add(struct agent *agent, const struct agent_app *apps,
-                    unsigned count)
+static int add_room(struct job *job, unsigned local_count)
+{
+    job->procs = calloc(local_count + 1, sizeof *job->procs);
+    if (job->procs == NULL)
+        return -1;
+    job->local_count = local_count;
+    return 0;
+}
+
+int job_place(struct job *job, const unsigned *node_of)
+{
+    unsigned count = 0;
+
+    if (node_of == NULL)
+        return add_room(job, job->size);
+    job->places = calloc(job->size, sizeof *job->places);
+    if (job->places == NULL)
+        return -1;
+    memcpy(job->places, node_of, job->size * sizeof *node_of);
+    job->node_of = job->places;
+    for (unsigned rank = 0; rank < job->size; rank++)
+        count += job_is_here(job, rank);
+    return add_room(job, count);
+}
+
+static int place_first(struct job *job)
+{
+    if (job->world == NULL)
+        return add_room(job, job->size);
+    job->node_of = job->world->node_of;
+    return add_room(job, job->world->member_count);
+}
+
+/* The id of a joined job has its last number changed: it is the same on all
+   nodes, and nobody else's. */
+static void name_job(struct job *job)
+{
+    const struct agent_world *world = job->agent->config.world;
+    int stem = world != NULL ? (int)strcspn(world->jobid, ".") : 0;
+
+    if (job->world != NULL)
+        snprintf(job->id, sizeof job->id, "%s", world->jobid);
+    else if (world != NULL)
+        snprintf(job->id, sizeof job->id, "%.*s.%u", stem, world->jobid,
+                 job->number);
+    else
+        snprintf(job->id, sizeof job->id, "%d.%u", (int)getpid(), job->number);
+}
+
+unsigned job_number(struct agent *agent)
+{
+    const struct agent_world *world = agent->config.world;
+
+    if (world == NULL)
+        return ++agent->job_count;
+    return agent->job_count++ * world->node_count + world->node + 1;
+}
+
+struct job *job_add(struct agent *agent, unsigned number,
+                    const struct agent_app *apps, unsigned count)
 {
     struct job *job = calloc(1, sizeof *job);
 
     if (job == NULL)
         return NULL;
     job->agent = agent;
-    job->number = agent->job_count++;
-    if (job->number == 0)
+    job->number = number;
+    if (number == 0)
         job->world = agent->config.world;
-    if (job->world != NULL)
-        snprintf(job->id, sizeof job->id, "%s", job->world->jobid);
-    else
-        snprintf(job->id, sizeof job->id, "%d.%u", (int)getpid(), job->number);
-    job->app_count = job->unprepared = count;
+    name_job(job);
     job->apps = calloc(count, sizeof *job->apps);
-    if (job->apps == NULL || fill_apps(job, apps) < 0) {
+    if (job->apps != NULL) {
+        job->app_count = job->unprepared = count;
+        fill_apps(job, apps);
+    }
+    if (job->apps == NULL || (number == 0 && place_first(job) < 0)) {
         job_free(job);
         return NULL;
     }
@@ -85,9 +145,11 @@ void job_free(struct job *job)
         app_give_back(&job->apps[i]);
     }
     free(job->apps);
-    free(job->request);
+    spawn_release(job);
+    peers_spawn_free(job);
     strv_clear(&job->names);
-    free(job->unheard);
+    strv_clear(&job->preput);
+    free(job->places);
     free(job);
 }
 
@@ -224,21 +286,47 @@ static unsigned *app_numbers(const struct job *job)
     return appnum;
 }
 
+/* node_of of the nodes that have ranks, numbered anew; to free(). */
+static unsigned *renumber_nodes(const struct job *job, unsigned *ret_node)
+{
+    const struct agent_world *world = job->agent->config.world;
+    CT_AUTO_FREE unsigned *numbers = calloc(world->node_count, sizeof *numbers);
+    unsigned *map = calloc(job->size, sizeof *map);
+
+    if (numbers == NULL || map == NULL) {
+        free(map);
+        return NULL;
+    }
+    mapping_renumber(job->node_of, job->size, numbers, world->node_count, map);
+    *ret_node = numbers[world->node]; /* no rank's, when it has none */
+    return map;
+}
+
 static int open_pmi(struct job *job, const unsigned *appnum,
                     struct ct_error *reterr)
 {
     struct agent *agent = job->agent;
-    const struct ctpmi_facts facts = {
+    struct ctpmi_facts facts = {
         .jobid = job->id,
         .size = job->size,
         .universe_size = agent->config.universe_size,
-        .node_of = job->world != NULL ? job->world->node_of : NULL,
-        .node = job->world != NULL ? job->world->node : 0,
         .appnum = appnum,
-        .spawn = job->request != NULL ? job->request->pmi : NULL,
+        .spawn = job->places == NULL && job->request != NULL ? job->request->pmi
+                                                             : NULL,
     };
+    CT_AUTO_FREE unsigned *map = NULL;
     struct ctpmi_error err;
 
+    if (job->node_of != NULL) {
+        map = renumber_nodes(job, &facts.node);
+        if (map == NULL)
+            return ct_fail_nomem(reterr);
+        facts.node_of = map;
+    }
+    if (job->places != NULL) {
+        facts.spawner = job->spawner;
+        facts.preput = (const char *const *)strv_list(&job->preput);
+    }
     job->pmi = ctpmi_job_create(agent->server, &facts, &err);
     if (job->pmi == NULL)
         return ct_fail(reterr, err.code, "%s", err.text);
@@ -249,21 +337,24 @@ static int open_pmi(struct job *job, const unsigned *appnum,
 static int add_procs(struct job *job, const unsigned *appnum)
 {
     struct agent *agent = job->agent;
-    struct proc **grown = realloc(
-        agent->procs, (agent->proc_count + job->local_count) * sizeof *grown);
+    struct proc **grown =
+        realloc(agent->procs,
+                (agent->proc_count + job->local_count + 1) * sizeof *grown);
 
     if (grown == NULL)
         return -1;
     agent->procs = grown;
-    for (unsigned i = 0; i < job->local_count; i++) {
+    for (unsigned i = 0, rank = 0; i < job->local_count; i++, rank++) {
         struct proc *proc = &job->procs[i];
         const struct agent_member *member =
             job->world != NULL ? &job->world->members[i] : NULL;
 
+        while (member == NULL && !job_is_here(job, rank))
+            rank++;
         proc->job = job;
         proc->member = member;
-        proc->rank = member != NULL ? member->rank : i;
-        proc->app = member != NULL ? member->app : appnum[i];
+        proc->rank = member != NULL ? member->rank : rank;
+        proc->app = member != NULL ? member->app : appnum[rank];
         proc->id = agent->proc_count;
         grown[agent->proc_count++] = proc;
     }
@@ -296,10 +387,11 @@ int job_open(struct job *job, struct ct_error *reterr)
         return -1;
     if (add_procs(job, appnum) < 0)
         return ct_fail_nomem(reterr);
+    if (job->world != NULL && watch_members(job, reterr) < 0)
+        return -1;
+    if (job->world == NULL)
+        job->ready = job->spread == NULL; /* else other nodes must be, too */
     peers_opened(job->agent);
-    if (job->world != NULL)
-        return watch_members(job, reterr);
-    job->ready = true;
     return 0;
 }
 
@@ -315,7 +407,9 @@ struct proc *job_proc(const struct job *job, unsigned rank)
         else
             high = middle;
     }
-    return &job->procs[low];
+    return low < job->local_count && job->procs[low].rank == rank
+               ? &job->procs[low]
+               : NULL;
 }
 
 /* ---- ranks ---- */

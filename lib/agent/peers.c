@@ -159,10 +159,10 @@ static void fence_done(void *ctx, const struct collective_part *parts,
 }
 
 /* Which nodes members (NULL: all ranks) are on: ascending, to free(). */
-static unsigned *nodes_of(const struct agent_world *world,
-                          const unsigned *members, size_t count,
-                          unsigned *ret_count)
+static unsigned *nodes_of(const struct job *job, const unsigned *members,
+                          size_t count, unsigned *ret_count)
 {
+    const struct agent_world *world = job->agent->config.world;
     CT_AUTO_FREE bool *is_member = calloc(world->node_count, sizeof *is_member);
     unsigned *nodes = calloc(world->node_count, sizeof *nodes);
 
@@ -171,22 +171,24 @@ static unsigned *nodes_of(const struct agent_world *world,
         free(nodes);
         return NULL;
     }
-    for (size_t i = 0; members != NULL && i < count; i++)
-        is_member[world->node_of[members[i]]] = true;
+    for (size_t i = 0; i < (members != NULL ? count : job->size); i++)
+        is_member[job->node_of[members != NULL ? members[i] : i]] = true;
     for (unsigned node = 0; node < world->node_count; node++)
-        if (members == NULL || is_member[node])
+        if (is_member[node])
             nodes[(*ret_count)++] = node;
     return nodes;
 }
 
 /* Members of the same nodes may be others: a hash tells them apart. */
-static void name_fence(const char *name, const unsigned *members, size_t count,
-                       char *ret, size_t size)
+static void name_fence(const struct job *job, const char *name,
+                       const unsigned *members, size_t count, char *ret,
+                       size_t size)
 {
     uint64_t hash = ct_hash(CT_HASH_START, members,
                             members != NULL ? count * sizeof *members : 0);
 
-    snprintf(ret, size, "pmi/%016" PRIx64 "/%.200s", hash, name);
+    snprintf(ret, size, "pmi/%u/%016" PRIx64 "/%.200s", job->number, hash,
+             name);
 }
 
 static void begin_fence(struct agent *agent, const struct wait *what,
@@ -220,15 +222,13 @@ void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
                      size_t len)
 {
     const struct wait wait = {.pmi = fence};
-    struct agent *agent = ctx;
+    const struct job *ours = ctpmi_job_user(job);
     unsigned node_count;
-    CT_AUTO_FREE unsigned *nodes =
-        nodes_of(agent->config.world, members, count, &node_count);
+    CT_AUTO_FREE unsigned *nodes = nodes_of(ours, members, count, &node_count);
     char text[256];
 
-    (void)job;
-    name_fence(name, members, count, text, sizeof text);
-    begin_fence(agent, &wait, text, nodes, node_count, data, len);
+    name_fence(ours, name, members, count, text, sizeof text);
+    begin_fence(ctx, &wait, text, nodes, node_count, data, len);
 }
 
 void peers_pmix_fence(void *ctx, struct pmixsrv_fence *fence, const char *name,
@@ -599,76 +599,26 @@ void peers_review(struct agent *agent)
         directs_review(peers->directs);
 }
 
-/* ---- jobs that ranks have spawned ---- */
+/* ---- what spawned jobs need ---- */
 
-/* Their children are not told of before all nodes know them. */
-void peers_announce(struct job *job)
+const char *peers_name_of(const struct agent *agent, unsigned node)
 {
-    struct agent *agent = job->agent;
-    struct pack p = {0};
-
-    job->unheard =
-        calloc(agent->config.world->node_count, sizeof *job->unheard);
-    pack_u32(&p, job->number);
-    pack_str(&p, pmixsrv_job_nspace(job->pmix));
-    pack_u32(&p, job->size);
-    for (unsigned node = 0; node < agent->config.world->node_count; node++)
-        if (job->unheard != NULL && !p.failed &&
-            node != agent->config.world->node) {
-            job->unheard[node] = true;
-            peers_tell(agent, node, PEERS_JOB, &p);
-        }
-    free(p.bytes);
-    peers_hear(agent);
+    return name_of(agent, node);
 }
 
-static bool is_heard(const struct peers *peers, const struct job *job)
+bool peers_has_left(const struct agent *agent, unsigned node)
 {
-    for (unsigned node = 0; node < peers->agent->config.world->node_count;
-         node++)
-        if (job->unheard[node] && !overlay_has_left(peers->overlay, node))
-            return false;
-    return true;
+    return overlay_has_left(agent->peers->overlay, node);
 }
 
-/* Let those go on that all nodes know by now, or have no need to. */
-void peers_hear(struct agent *agent)
+void peers_send_spawn(struct agent *agent, unsigned node, struct pack *p)
 {
-    for (struct job *job = agent->jobs; job != NULL; job = job->next)
-        if (job->unheard != NULL && is_heard(agent->peers, job)) {
-            free(job->unheard);
-            job->unheard = NULL;
-            spawn_known(job);
-        }
+    send_and_free(agent->peers, node, PEERS_SPAWN, p);
 }
 
-static void take_job(struct peers *peers, unsigned from, struct unpack *u)
+static void take_spawn(struct peers *peers, unsigned from, struct unpack *u)
 {
-    struct agent *agent = peers->agent;
-    uint32_t number = unpack_u32(u);
-    const char *nspace = unpack_str(u);
-    uint32_t size = unpack_u32(u);
-    struct pack p = {0};
-    struct ct_error err;
-
-    if (u->failed || nspace == NULL || size > 65536)
-        return;
-    if (pmixsrv_job_elsewhere(agent->pmix, nspace, size, from,
-                              name_of(agent, from), &err) < 0)
-        agent_note(agent, 0, "a job of node %s: %s", name_of(agent, from),
-                   err.text);
-    pack_u32(&p, number);
-    send_and_free(peers, from, PEERS_HEARD, &p);
-}
-
-static void take_heard(struct peers *peers, unsigned from, struct unpack *u)
-{
-    uint32_t number = unpack_u32(u);
-
-    for (struct job *job = peers->agent->jobs; job != NULL; job = job->next)
-        if (job->unheard != NULL && job->number == number)
-            job->unheard[from] = false;
-    peers_hear(peers->agent);
+    peers_spawn_receive(peers->agent, from, u);
 }
 
 /* ---- life ---- */
@@ -688,25 +638,27 @@ static void take_signal(struct peers *peers, unsigned from, struct unpack *u)
     events_take_signal(peers->agent, from, u);
 }
 
+/* What comes early is kept until this node is ready for it. */
+enum when { AT_ONCE, WITH_WORLD, WITH_PMIX };
+
 static const struct row {
     unsigned kind;
     void (*take)(struct peers *peers, unsigned from, struct unpack *u);
-    bool pmix; /* is for the PMIx server, and waits till there is one */
+    enum when when; /* our part of the world is open; and has a PMIx server */
 } rows[] = {
-    {PEERS_COLLECTIVE, take_collective, false},
-    {PEERS_END, take_end, false},
-    {PEERS_MODEX, take_modex, true},
-    {PEERS_DATA, take_data, false},
-    {PEERS_ASK, take_ask, true},
-    {PEERS_ANSWER, take_answer, false},
-    {PEERS_NAME, take_name, false},
-    {PEERS_NAMED, take_named, false},
-    {PEERS_JOB, take_job, true},
-    {PEERS_HEARD, take_heard, false},
-    {PEERS_DIRECT, take_direct, false},
-    {PEERS_EVENT, take_event, true},
-    {PEERS_LOST, take_lost, true},
-    {PEERS_SIGNAL, take_signal, true},
+    {PEERS_COLLECTIVE, take_collective, AT_ONCE},
+    {PEERS_END, take_end, AT_ONCE},
+    {PEERS_MODEX, take_modex, WITH_PMIX},
+    {PEERS_DATA, take_data, AT_ONCE},
+    {PEERS_ASK, take_ask, WITH_PMIX},
+    {PEERS_ANSWER, take_answer, AT_ONCE},
+    {PEERS_NAME, take_name, AT_ONCE},
+    {PEERS_NAMED, take_named, AT_ONCE},
+    {PEERS_SPAWN, take_spawn, WITH_WORLD},
+    {PEERS_DIRECT, take_direct, AT_ONCE},
+    {PEERS_EVENT, take_event, WITH_PMIX},
+    {PEERS_LOST, take_lost, WITH_PMIX},
+    {PEERS_SIGNAL, take_signal, WITH_PMIX},
 };
 
 static void keep_early(struct peers *peers, unsigned from, unsigned kind,
@@ -742,9 +694,9 @@ static void take(struct peers *peers, unsigned from, unsigned kind,
 
         if (row->kind != kind)
             continue;
-        if (row->pmix && !peers->opened)
+        if (row->when != AT_ONCE && !peers->opened)
             keep_early(peers, from, kind, u);
-        else if (!row->pmix || agent->pmix != NULL)
+        else if (row->when != WITH_PMIX || agent->pmix != NULL)
             row->take(peers, from, u);
     }
 }
@@ -793,7 +745,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     zygote_alive(peers->agent->zygote, NULL);
-    peers_hear(peers->agent);
+    peers_spawn_check(peers->agent);
     peers_review(peers->agent);
 }
 

@@ -58,7 +58,7 @@ void pmix_signal_here(struct agent *agent, struct pmixsrv_job *job,
 {
     const struct proc *proc = proc_of(job, rank);
 
-    if (proc->live)
+    if (proc != NULL && proc->live)
         zygote_signal(agent->zygote, proc->id, signal, NULL);
     agent_pump(agent);
 }
@@ -83,6 +83,17 @@ static void pmix_log(void *ctx, struct pmixsrv_job *job, unsigned rank,
     agent->config.callbacks.log(agent->config.ctx, &who, is_error, text);
 }
 
+/* Of a joined world only the host knows. */
+static unsigned app_of(const struct job *job, unsigned rank)
+{
+    unsigned app = 0;
+
+    while (app + 1 < job->app_count && job->world == NULL &&
+           rank >= job->apps[app].ranks)
+        rank -= job->apps[app++].ranks;
+    return app;
+}
+
 static void pmix_describe(void *ctx, const struct pmixsrv_job *job,
                           unsigned rank, struct pmixsrv_process *ret)
 {
@@ -93,7 +104,8 @@ static void pmix_describe(void *ctx, const struct pmixsrv_job *job,
     if (pmixsrv_rank_elsewhere(job, rank)) { /* where alone more is known */
         *ret = (struct pmixsrv_process){
             .host = agent->config.world->hosts[pmixsrv_rank_node(job, rank)],
-            .executable = ours != NULL ? ours->apps[0].name : "",
+            .executable =
+                ours != NULL ? ours->apps[app_of(ours, rank)].name : "",
             .runs = true,
         };
         return;
@@ -181,9 +193,10 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
  * The server listens on a TCP port of the loopback, and believes the uid that a
  * client says it has. So a client must also know what only ranks are told.
  */
-static void make_nspace(const struct job *job, char *ret, size_t room)
+static void make_nspace(const struct agent *agent, const char *id, char *ret,
+                        size_t room)
 {
-    snprintf(ret, room, "%s.%016" PRIx64, job->id, job->agent->pmix_secret);
+    snprintf(ret, room, "%s.%016" PRIx64, id, agent->pmix_secret);
 }
 
 /* ---- apps ---- */
@@ -278,15 +291,17 @@ static int make_job(struct job *job, const struct sizes *apps,
                     const struct psets *psets, struct ct_error *reterr)
 {
     struct agent *agent = job->agent;
-    char nspace[64];
+    const struct agent_world *world = agent->config.world;
+    bool spread = job->node_of != NULL;
+    char nspace[64], parent[64];
     const struct pmixsrv_facts facts = {
         .nspace = nspace,
         .host = agent->host,
         .size = job->size,
-        .node_of = job->world != NULL ? job->world->node_of : NULL,
-        .node = agent->config.world != NULL ? agent->config.world->node : 0,
-        .node_count = job->world != NULL ? job->world->node_count : 1,
-        .hosts = job->world != NULL ? job->world->hosts : NULL,
+        .node_of = job->node_of,
+        .node = world != NULL ? world->node : 0,
+        .node_count = spread ? world->node_count : 1,
+        .hosts = spread ? world->hosts : NULL,
         .universe_size = agent->config.universe_size > job->size
                              ? agent->config.universe_size
                              : job->size,
@@ -296,11 +311,13 @@ static int make_job(struct job *job, const struct sizes *apps,
         .cpus_size = agent->config.cpus_size,
         .psets = psets->items,
         .pset_count = psets->count,
-        .spawn = job->request != NULL ? job->request->pmix : NULL,
+        .parent = job->number > 0 ? parent : NULL,
+        .parent_rank = job->spawner_rank,
         .user = job,
     };
 
-    make_nspace(job, nspace, sizeof nspace);
+    make_nspace(agent, job->id, nspace, sizeof nspace);
+    make_nspace(agent, job->spawner, parent, sizeof parent);
     job->pmix = pmixsrv_job_create(agent->pmix, &facts, reterr);
     return job->pmix != NULL ? 0 : -1;
 }

@@ -1,6 +1,7 @@
 /*
  * Inside the agent: what agent.c (the zygote's events, ends), job.c (from apps
- * to ranks that run), spawn.c (MPI_Comm_spawn) and pmix.c (ranks that speak
+ * to ranks that run), spawn.c (MPI_Comm_spawn), peers_spawn.c (the same over
+ * several nodes), peers.c (agents of other nodes) and pmix.c (ranks that speak
  * PMIx) share.
  */
 #ifndef CT_AGENT_STATE_H
@@ -19,8 +20,11 @@
 #include <event2/event.h>
 #include <stdint.h>
 
+struct hold;
 struct job;
 struct proc;
+struct share;
+struct spread;
 
 /* What all ranks of a job speak: two families make no world. */
 enum family { FAMILY_NONE, FAMILY_PMI, FAMILY_PMIX };
@@ -39,6 +43,13 @@ struct spawn {
     struct pmixsrv_spawn *pmix;
     unsigned count;
     struct spawn_command commands[];
+};
+
+/* What the info of a command asks for; strings are the request's. */
+struct wish {
+    const char *workdir;
+    const char *path; /* where to look for it */
+    bool *hosts;      /* [nodes] where it may run; NULL: anywhere */
 };
 
 /* One rank; its id for the zygote is its place in agent.procs. */
@@ -79,20 +90,27 @@ struct job {
     struct job *next;
     unsigned number; /* 0, or which spawned one */
     char id[32];
-    const struct agent_world *world; /* NULL: all ranks are ours */
+    const struct agent_world *world; /* NULL: has no members */
+    const unsigned *node_of; /* [size]; NULL: all ranks are on this node */
+    unsigned *places;        /* of a spawned job: node_of, ours to free */
     unsigned size;
     unsigned local_count; /* ranks on this node */
     struct app *apps;
     unsigned app_count;
     unsigned unprepared, unlent;
-    struct spawn *request; /* not answered yet */
+    struct spawn *request; /* not answered yet; NULL: another node's */
+    struct wish *wishes;   /* [app_count], with request */
+    struct spread *spread; /* while nodes agree about it (peers_spawn.c) */
+    bool pending;          /* spawned, and may still fail or start */
     struct strv names;     /* of a spawned job's apps */
+    struct strv preput;    /* of a spawned job on several nodes */
     enum family family;
     enum family parents; /* of a spawned job */
+    char spawner[32];    /* id of its parents' job, and which of them asked */
+    unsigned spawner_rank;
     struct ctpmi_job *pmi;
     struct pmixsrv_job *pmix;
     struct proc *procs; /* [local_count], by rank */
-    bool *unheard;      /* [nodes] that do not know of this spawned job; NULL */
     unsigned started;   /* ranks handed to the zygote, or let in */
     bool ready;         /* may be started */
 };
@@ -105,6 +123,7 @@ struct agent {
     struct event *kill_timer;
     struct ctpmi *server;
     struct peers *peers;  /* of a world of several nodes */
+    struct hold *holds;   /* nodes that may give us ranks (peers_spawn.c) */
     struct pmixsrv *pmix; /* once a job needs it */
     struct event *pmix_in;
     uint64_t pmix_secret; /* part of each nspace */
@@ -145,8 +164,12 @@ void proc_ended(struct proc *proc, int status);
 void agent_pump(struct agent *agent);
 
 /* job.c */
-struct job *job_add(struct agent *agent, const struct agent_app *apps,
-                    unsigned count);
+/* A number for a job of this node's making, which no other node uses. */
+unsigned job_number(struct agent *agent);
+struct job *job_add(struct agent *agent, unsigned number,
+                    const struct agent_app *apps, unsigned count);
+/* Which node each rank of a spawned job is on (NULL: all on this one). */
+int job_place(struct job *job, const unsigned *node_of);
 void job_free(struct job *job);
 struct app *job_find_app(struct agent *agent, unsigned number,
                          struct job **ret_job);
@@ -158,7 +181,7 @@ int job_prepare(struct job *job, char *const *const *argvs,
 int job_open(struct job *job, struct ct_error *reterr);
 /* Start the next rank; 0 or -1 with the reason. */
 int job_start_next(struct job *job, struct ct_error *reterr);
-/* The rank's process on this node, which must be there. */
+/* The rank's process; NULL when it is not of this node. */
 struct proc *job_proc(const struct job *job, unsigned rank);
 struct agent_rank agent_rank_of(const struct proc *proc);
 /* Read what a rank has still said before it ended. */
@@ -194,9 +217,10 @@ void peers_pmix_fence(void *ctx, struct pmixsrv_fence *fence, const char *name,
                       size_t len);
 void peers_modex(void *ctx, struct pmixsrv_modex *modex, const char *nspace,
                  unsigned rank, unsigned node);
-/* Let other nodes know of a spawned job; spawn_known() follows. */
-void peers_announce(struct job *job);
-void peers_hear(struct agent *agent);
+const char *peers_name_of(const struct agent *agent, unsigned node);
+bool peers_has_left(const struct agent *agent, unsigned node);
+/* For peers_spawn_receive() of that node. Frees the bytes. */
+void peers_send_spawn(struct agent *agent, unsigned node, struct pack *p);
 void peers_name(void *ctx, struct ctpmi_name *name, enum ctpmi_name_op op,
                 const char *service, const char *port);
 void peers_ask(void *ctx, struct pmixsrv_question *pmix, unsigned node,
@@ -213,8 +237,7 @@ enum peers_kind {
     PEERS_ANSWER, /* number, bytes for pmixsrv_answered() */
     PEERS_NAME,   /* number, operation, service, port */
     PEERS_NAMED,  /* number, success, port: the answer */
-    PEERS_JOB,    /* number, nspace, size: what a rank has spawned */
-    PEERS_HEARD,  /* number: the answer */
+    PEERS_SPAWN,  /* bytes for peers_spawn_receive() */
     PEERS_DIRECT, /* bytes for directs_receive() */
     PEERS_EVENT,  /* bytes for pmixsrv_event() */
     PEERS_LOST,   /* nspace, rank: one that has died */
@@ -237,6 +260,20 @@ void events_take(struct agent *agent, unsigned from, struct unpack *u);
 void events_take_lost(struct agent *agent, unsigned from, struct unpack *u);
 void events_take_signal(struct agent *agent, unsigned from, struct unpack *u);
 
+/* peers_spawn.c */
+/* Have the nodes agree about a spawned job: spawn_share(), then spawn_known()
+   or spawn_failed() follow, now or later. */
+int peers_spawn_begin(struct job *job, struct ct_error *reterr);
+/* Our part of it can start. */
+void peers_spawn_ready(struct job *job);
+/* It will not start: tell those who wait for it. */
+void peers_spawn_failed(struct job *job, const char *reason);
+void peers_spawn_receive(struct agent *agent, unsigned from, struct unpack *u);
+/* Nodes may have left since. */
+void peers_spawn_check(struct agent *agent);
+void peers_spawn_free(struct job *job);
+void peers_spawn_close(struct agent *agent);
+
 /* pmix.c */
 void pmix_signal_here(struct agent *agent, struct pmixsrv_job *job,
                       unsigned rank, int signal);
@@ -256,10 +293,21 @@ int spawn_requested(void *ctx, struct ctpmi_spawn *request);
 struct spawn *spawn_new(struct proc *by, unsigned count);
 /* 0: spawn is the agent's; -1: it has been freed, and is not answered. */
 int spawn_begin(struct agent *agent, struct spawn *spawn);
+/* The request as all nodes are told of it: views, to spawn_undescribe(). */
+int spawn_describe(const struct job *job, struct share *ret,
+                   struct ct_error *reterr);
+void spawn_undescribe(struct share *share);
+/* Prepare what this node has of it; spawn_open() or spawn_failed() follows. */
+int spawn_share(struct job *job, const struct share *share,
+                struct ct_error *reterr);
 void spawn_open(struct job *job);
-/* All nodes know of it: its parent is answered, and its ranks may start. */
+/* All nodes are ready: its parent is answered, and its ranks may start. */
 void spawn_known(struct job *job);
-/* reason NULL: nobody needs to know. Does nothing for a job not spawned. */
+/* reason NULL: nobody needs to know. Does nothing for a job that is not
+   pending. */
 void spawn_failed(struct job *job, const char *reason);
+/* No rank of it will start. */
+void spawn_drop(struct job *job);
+void spawn_release(struct job *job);
 
 #endif

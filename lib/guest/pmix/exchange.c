@@ -1,7 +1,7 @@
 /*
  * What concerns ranks of other nodes: fences, connecting, groups, and data that
- * a rank there has committed. One job alone, the world, is on several nodes;
- * what a rank spawns runs on its node, and is known on the others.
+ * a rank there has committed. The world is on several nodes, as may be what a
+ * rank spawns; all nodes know who is where.
  */
 #include "base/hash.h"
 #include "base/scope.h"
@@ -26,6 +26,7 @@ struct pmixsrv_modex {
 
 /* ---- who takes part ---- */
 
+/* Any job that tells how many nodes there are, and which is ours. */
 static struct pmixsrv_job *find_world(const struct pmixsrv *server)
 {
     struct pmixsrv_job *job = server->jobs;
@@ -42,21 +43,17 @@ static void add_node(struct members *members, unsigned node, unsigned ours)
 }
 
 static void add_process(struct pmixsrv *server, const pmix_proc_t *proc,
-                        const struct pmixsrv_job *world,
                         struct members *members)
 {
     const struct pmixsrv_job *job = pmixsrv_find_job(server, proc->nspace);
 
-    if (job == NULL)
+    if (job == NULL || job->node_of == NULL)
         return;
-    if (job != world)
-        add_node(members, job->elsewhere ? job->node : world->node,
-                 world->node);
-    else if (proc->rank < world->size)
-        add_node(members, world->node_of[proc->rank], world->node);
+    if (proc->rank < job->size)
+        add_node(members, job->node_of[proc->rank], job->node);
     else
-        for (unsigned node = 0; node < world->node_count; node++)
-            add_node(members, node, world->node);
+        for (unsigned rank = 0; rank < job->size; rank++)
+            add_node(members, job->node_of[rank], job->node);
 }
 
 /* In whatever order they are named: the sum of hashes. */
@@ -80,7 +77,7 @@ int members_find(struct pmixsrv *server, const pmix_proc_t *procs, size_t count,
     if (ret->nodes == NULL)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        add_process(server, &procs[i], world, ret);
+        add_process(server, &procs[i], ret);
         ret->hash += hash_of(&procs[i]);
     }
     return 0;

@@ -70,30 +70,32 @@ static unsigned *sort_by_node(const struct pmixsrv_facts *facts)
     return ranks;
 }
 
-/* "0,1;2,3": ranks are sorted by node. */
+/* Is it the first of its node, in ranks that are sorted by node? */
+static bool starts_node(const struct pmixsrv_facts *facts,
+                        const unsigned *ranks, unsigned i)
+{
+    return i == 0 || node_of(facts, ranks[i]) != node_of(facts, ranks[i - 1]);
+}
+
+/* "0,1;2,3": ranks are sorted by node; one without any is not told of. */
 static void write_ranks(FILE *f, const struct pmixsrv_facts *facts,
                         const unsigned *ranks)
 {
-    const char *before = "";
-    unsigned node = 0;
-
     for (unsigned i = 0; i < facts->size; i++) {
-        for (; node < node_of(facts, ranks[i]); node++, before = "")
-            fputc(';', f);
-        fprintf(f, "%s%u", before, ranks[i]);
-        before = ",";
+        if (i > 0)
+            fputc(starts_node(facts, ranks, i) ? ';' : ',', f);
+        fprintf(f, "%u", ranks[i]);
     }
-    for (; node + 1 < count_nodes(facts); node++)
-        fputc(';', f);
 }
 
 /* "a,b" */
 static void write_hosts(FILE *f, const struct pmixsrv_facts *facts,
                         const unsigned *ranks)
 {
-    (void)ranks;
-    for (unsigned node = 0; node < count_nodes(facts); node++)
-        fprintf(f, "%s%s", node > 0 ? "," : "", host_of(facts, node));
+    for (unsigned i = 0; i < facts->size; i++)
+        if (starts_node(facts, ranks, i))
+            fprintf(f, "%s%s", i > 0 ? "," : "",
+                    host_of(facts, node_of(facts, ranks[i])));
 }
 
 /* What is written, to free(), or NULL. */
@@ -112,6 +114,17 @@ static char *text_of(const struct pmixsrv_facts *facts, const unsigned *ranks,
         return text;
     free(text);
     return NULL;
+}
+
+/* 0 without memory. */
+static unsigned count_used_nodes(const struct pmixsrv_facts *facts)
+{
+    CT_AUTO_FREE unsigned *ranks = sort_by_node(facts);
+    unsigned count = 0;
+
+    for (unsigned i = 0; ranks != NULL && i < facts->size; i++)
+        count += starts_node(facts, ranks, i);
+    return count;
 }
 
 static unsigned count_local(const struct pmixsrv_facts *facts,
@@ -133,14 +146,12 @@ static void add_sizes(struct infolist *ret, const struct pmixsrv_facts *facts)
 {
     unsigned first = 0, local = count_local(facts, &first);
 
-    if (facts->elsewhere)
-        local = 0;
     infolist_string(ret, PMIX_JOBID, facts->nspace);
     infolist_u32(ret, PMIX_UNIV_SIZE, facts->universe_size);
     infolist_u32(ret, PMIX_JOB_SIZE, facts->size);
     infolist_u32(ret, PMIX_MAX_PROCS, facts->universe_size);
     infolist_u32(ret, PMIX_JOB_NUM_APPS, facts->app_count);
-    infolist_u32(ret, PMIX_NUM_NODES, count_nodes(facts));
+    infolist_u32(ret, PMIX_NUM_NODES, count_used_nodes(facts));
     infolist_u32(ret, PMIX_NODE_SIZE, local);
     infolist_u32(ret, PMIX_LOCAL_SIZE, local);
     if (local > 0)
@@ -154,7 +165,8 @@ static int add_maps(struct infolist *ret, const struct pmixsrv_facts *facts,
                     struct ct_error *reterr)
 {
     CT_AUTO_FREE unsigned *order = sort_by_node(facts);
-    CT_AUTO_FREE char *hosts = text_of(facts, NULL, write_hosts);
+    CT_AUTO_FREE char *hosts =
+        order != NULL ? text_of(facts, order, write_hosts) : NULL;
     CT_AUTO_FREE char *ranks =
         order != NULL ? text_of(facts, order, write_ranks) : NULL;
     CT_AUTO_FREE char *nodes = NULL, *procs = NULL;
@@ -174,18 +186,35 @@ static int add_maps(struct infolist *ret, const struct pmixsrv_facts *facts,
 }
 
 /* A map that is too long is left out, as Flux does. */
+static int add_anl_map(struct infolist *ret, const struct pmixsrv_facts *facts,
+                       struct ct_error *reterr)
+{
+    CT_AUTO_FREE unsigned *map = calloc(facts->size, sizeof *map);
+    CT_AUTO_FREE unsigned *numbers =
+        calloc(count_nodes(facts), sizeof *numbers);
+    char anl[4096];
+
+    if (map == NULL || numbers == NULL)
+        return ct_fail_nomem(reterr);
+    if (facts->node_of != NULL)
+        mapping_renumber(facts->node_of, facts->size, numbers,
+                         count_nodes(facts), map);
+    if (mapping_encode(map, facts->size, anl, sizeof anl, NULL) > 0)
+        infolist_string(ret, PMIX_ANL_MAP, anl);
+    return 0;
+}
+
 static int add_places(struct infolist *ret, const struct pmixsrv_facts *facts,
                       struct ct_error *reterr)
 {
     CT_AUTO_FREE char *peers = list_ranks(facts, our_node(facts));
-    char anl[4096];
 
     if (peers == NULL)
         return ct_fail_nomem(reterr);
-    if (!facts->elsewhere)
+    if (peers[0] != '\0')
         infolist_string(ret, PMIX_LOCAL_PEERS, peers);
-    if (mapping_encode(facts->node_of, facts->size, anl, sizeof anl, NULL) > 0)
-        infolist_string(ret, PMIX_ANL_MAP, anl);
+    if (add_anl_map(ret, facts, reterr) < 0)
+        return -1;
     return add_maps(ret, facts, reterr);
 }
 
@@ -209,7 +238,7 @@ static void add_rank_data(struct infolist *ret, const struct pmixsrv_job *job,
                           unsigned app, unsigned app_rank, unsigned local_rank)
 {
     unsigned node = node_of(facts, rank);
-    bool ours = node == our_node(facts) && !facts->elsewhere;
+    bool ours = node == our_node(facts);
     struct infolist items = {0};
     char procdir[PMIXSRV_PATH_MAX];
 
@@ -261,14 +290,16 @@ static void add_directories(struct infolist *ret, const struct pmixsrv_job *job)
     infolist_add(ret, PMIX_TDIR_RMCLEAN, &cleaned_by_us, PMIX_BOOL);
 }
 
-static void add_parent(struct infolist *ret, const struct pmixsrv_spawn *spawn)
+static void add_parent(struct infolist *ret, const struct pmixsrv_facts *facts)
 {
     pmix_proc_t parent;
     bool spawned = true;
 
-    if (spawn == NULL)
+    if (facts->parent == NULL)
         return;
-    pmixsrv_proc(spawn->job, spawn->rank, &parent);
+    memset(&parent, 0, sizeof parent);
+    snprintf(parent.nspace, sizeof parent.nspace, "%s", facts->parent);
+    parent.rank = facts->parent_rank;
     infolist_add(ret, PMIX_SPAWNED, &spawned, PMIX_BOOL);
     infolist_add(ret, PMIX_PARENT_ID, &parent, PMIX_PROC);
 }
@@ -284,7 +315,7 @@ static int collect(struct infolist *ret, const struct pmixsrv_job *job,
         return -1;
     add_directories(ret, job);
     topology_add(ret);
-    add_parent(ret, facts->spawn);
+    add_parent(ret, facts);
     return ret->failed ? ct_fail_nomem(reterr) : 0;
 }
 
@@ -298,9 +329,8 @@ int jobinfo_register(struct pmixsrv_job *job, const struct pmixsrv_facts *facts,
 
     /* Without a callback it waits for libpmix's thread. */
     if (rc == 0)
-        status = PMIx_server_register_nspace(
-            job->nspace, (int)(facts->elsewhere ? 0 : local), all.items,
-            all.count, NULL, NULL);
+        status = PMIx_server_register_nspace(job->nspace, (int)local, all.items,
+                                             all.count, NULL, NULL);
     infolist_clear(&all);
     if (status != PMIX_SUCCESS && status != PMIX_OPERATION_SUCCEEDED)
         return ct_fail(reterr, EIO, "PMIx_server_register_nspace: %s",

@@ -181,6 +181,14 @@ static int define_psets(struct pmixsrv_job *job,
     return 0;
 }
 
+static bool is_here(const struct pmixsrv_job *job)
+{
+    for (unsigned rank = 0; rank < job->size; rank++)
+        if (job->node_of[rank] == job->node)
+            return true;
+    return false;
+}
+
 static int copy_nodes(struct pmixsrv_job *job,
                       const struct pmixsrv_facts *facts,
                       struct ct_error *reterr)
@@ -193,6 +201,7 @@ static int copy_nodes(struct pmixsrv_job *job,
     if (job->node_of == NULL)
         return ct_fail_nomem(reterr);
     memcpy(job->node_of, facts->node_of, size);
+    job->elsewhere = !is_here(job);
     return 0;
 }
 
@@ -351,7 +360,6 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
     job->user = facts->user;
     job->node = facts->node;
     job->node_count = facts->node_of != NULL ? facts->node_count : 1;
-    job->elsewhere = facts->elsewhere;
     if (copy_nodes(job, facts, reterr) < 0 ||
         make_directory(job, -1, reterr) < 0 ||
         jobinfo_register(job, facts, reterr) < 0 ||
@@ -362,27 +370,6 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
     job->next = server->jobs;
     server->jobs = job;
     return job;
-}
-
-int pmixsrv_job_elsewhere(struct pmixsrv *server, const char *nspace,
-                          unsigned size, unsigned node, const char *host,
-                          struct ct_error *reterr)
-{
-    const struct pmixsrv_facts facts = {
-        .nspace = nspace,
-        .host = host,
-        .size = size,
-        .universe_size = size,
-        .app_sizes = &size,
-        .app_count = 1,
-        .elsewhere = true,
-    };
-    struct pmixsrv_job *job = pmixsrv_job_create(server, &facts, reterr);
-
-    if (job == NULL)
-        return -1;
-    job->node = node;
-    return 0;
 }
 
 const char *pmixsrv_job_nspace(const struct pmixsrv_job *job)

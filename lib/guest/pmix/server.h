@@ -142,7 +142,6 @@ struct pmixsrv_facts {
     unsigned node;           /* this node's number */
     unsigned node_count;
     const char *const *hosts; /* [node_count]; NULL: this one's alone */
-    bool elsewhere;           /* none of its ranks is of this node */
     unsigned universe_size;
     const unsigned *app_sizes; /* ranks of each app, in their order */
     unsigned app_count;
@@ -151,19 +150,17 @@ struct pmixsrv_facts {
     size_t cpus_size;
     const struct pmixsrv_pset *psets;
     unsigned pset_count;
-    const struct pmixsrv_spawn
-        *spawn; /* the request that it answers, or NULL */
+    const char *parent; /* nspace and rank of who has spawned it; NULL */
+    unsigned parent_rank;
     void *user;
 };
 
+/* On several nodes each server is told of each job, also where none of its
+   ranks are. */
 struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
                                        const struct pmixsrv_facts *facts,
                                        struct ct_error *reterr);
 
-/* A job that a rank of another node has spawned there; host is its name. */
-int pmixsrv_job_elsewhere(struct pmixsrv *server, const char *nspace,
-                          unsigned size, unsigned node, const char *host,
-                          struct ct_error *reterr);
 const char *pmixsrv_job_nspace(const struct pmixsrv_job *job);
 void *pmixsrv_job_user(const struct pmixsrv_job *job);
 

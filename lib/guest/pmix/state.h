@@ -66,9 +66,9 @@ struct pmixsrv_job {
     struct pmixsrv_job *next;
     pmix_nspace_t nspace;
     unsigned size;
-    unsigned *node_of; /* [size]; NULL: all are on this node */
-    unsigned node, node_count;
-    bool elsewhere; /* all are on node, another one */
+    unsigned *node_of;         /* [size]; NULL: all are on this node */
+    unsigned node, node_count; /* this one; of the world */
+    bool elsewhere;            /* none of them is on this node */
     void *user;
     enum pmixsrv_state *states; /* [size] */
     bool *lost;                 /* [size] has died, and others go on */
