@@ -78,7 +78,7 @@ done
 print_table "by rsh"
 who=user
 
-# --- children run on one node, and ranks of both reach them
+# --- children, and ranks that reach them; 0427-spawn.t has more
 by_srun pmi2 2
 programs=(spawn)
 ! have forky "children of MPICH" || row "pmi2, 2 nodes, " forky mpich

@@ -695,6 +695,90 @@ static void child(void)
               PMIX_SUCCESS);
 }
 
+/* $WHERE: names of nodes, for PMIX_HOST; $COUNT children. */
+static void spawn_there(void)
+{
+    const char *where = getenv("WHERE"), *count = getenv("COUNT");
+    pmix_app_t app;
+    pmix_nspace_t child;
+    pmix_info_t info;
+    char self[512], *argv[] = {self, (char *)"child-there", NULL};
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    pmix_status_t rc;
+
+    CHECK(len > 0 && count != NULL);
+    self[len] = '\0';
+    if (me.rank == 0) {
+        memset(&app, 0, sizeof app);
+        app.cmd = self;
+        app.argv = argv;
+        app.maxprocs = atoi(count);
+        if (where != NULL)
+            PMIX_INFO_LOAD(&info, PMIX_HOST, where, PMIX_STRING);
+        rc = PMIx_Spawn(&info, where != NULL ? 1 : 0, &app, 1, child);
+        printf("spawned: %s\n", PMIx_Error_string(rc));
+        if (rc == PMIX_SUCCESS)
+            CHECK(lookup("children-are-here", true, "yes") == PMIX_SUCCESS);
+    }
+    fence(false);
+}
+
+static bool is_peer(const char *list, uint32_t rank)
+{
+    char *end;
+
+    for (; *list != '\0'; list = *end == ',' ? end + 1 : end)
+        if (strtoul(list, &end, 10) == rank)
+            return true;
+    return false;
+}
+
+/* What is told of who is where agrees with what each says itself. */
+static void check_places(const char *peers)
+{
+    char own[256], key[64];
+    uint32_t local = 0;
+    pmix_value_t *value;
+
+    gethostname(own, sizeof own);
+    for (uint32_t rank = 0; rank < size; rank++) {
+        bool here = is_peer(peers, rank);
+
+        CHECK((value = get(rank, PMIX_HOSTNAME)) != NULL);
+        CHECK((strcmp(value->data.string, own) == 0) == here);
+        CHECK((value = get(rank, PMIX_LOCAL_RANK)) != NULL);
+        CHECK(!here || value->data.uint16 == local++);
+        snprintf(key, sizeof key, "node-of-%u", rank);
+        CHECK((value = get(rank, key)) != NULL);
+        CHECK((strcmp(value->data.string, own) == 0) == here);
+    }
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_LOCAL_SIZE)) != NULL);
+    CHECK(value->data.uint32 == local);
+}
+
+/* Puts its node's name, which all others get: at once, or after a fence. */
+static void child_there(void)
+{
+    char own[256], key[64];
+    pmix_value_t *value;
+
+    gethostname(own, sizeof own);
+    snprintf(key, sizeof key, "node-of-%u", me.rank);
+    put_string(key, own);
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_LOCAL_PEERS)) != NULL);
+    check_places(value->data.string);
+    fence(true);
+    check_places(value->data.string);
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_NUM_NODES)) != NULL);
+    printf("child %u/%u of %u nodes on %s\n", me.rank, size, value->data.uint32,
+           own);
+    fflush(stdout);
+    fence(false);
+    if (me.rank == 0)
+        CHECK(publish("children-are-here", "yes", PMIX_RANGE_SESSION) ==
+              PMIX_SUCCESS);
+}
+
 static void leave(void)
 {
     if (me.rank == 1)
@@ -898,6 +982,8 @@ static const struct {
     {"signals", signals},
     {"spawn", spawn},
     {"child", child},
+    {"spawn-there", spawn_there},
+    {"child-there", child_there},
     {"abort", leave},
     {"die", die},
     {"bound", bound},
@@ -918,7 +1004,7 @@ static void run(const char *name)
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (strcmp(table[i].name, name) == 0) {
             table[i].run();
-            if (me.rank == 0 && strcmp(name, "child") != 0)
+            if (me.rank == 0 && strncmp(name, "child", 5) != 0)
                 printf("%s ok\n", name);
             return;
         }
