@@ -132,7 +132,7 @@ static void check_facts(const struct client_facts *facts)
     MUST(memchr(facts->jobid, '\0', sizeof facts->jobid) != NULL);
     MUST(facts->jobid[0] != '\0');
     MUST(facts->appnum >= -1 && facts->universe_size >= -1);
-    MUST(facts->value_max <= PMI_VALUE_MAX);
+    MUST(facts->value_max <= CLIENT_VALUE_SIZE);
 }
 
 static void ask_for_values(struct talk *t)
