@@ -98,14 +98,13 @@ static void pmix_describe(void *ctx, const struct pmixsrv_job *job,
                           unsigned rank, struct pmixsrv_process *ret)
 {
     const struct agent *agent = ctx;
-    const struct job *ours = pmixsrv_job_user(job); /* NULL: another node's */
+    const struct job *ours = pmixsrv_job_user(job);
     const struct proc *proc;
 
     if (pmixsrv_rank_elsewhere(job, rank)) { /* where alone more is known */
         *ret = (struct pmixsrv_process){
-            .host = agent->config.world->hosts[pmixsrv_rank_node(job, rank)],
-            .executable =
-                ours != NULL ? ours->apps[app_of(ours, rank)].name : "",
+            .host = peers_name_of(agent, pmixsrv_rank_node(job, rank)),
+            .executable = ours->apps[app_of(ours, rank)].name,
             .runs = true,
         };
         return;

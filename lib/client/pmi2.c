@@ -73,6 +73,10 @@ static int begin(struct client *client, const struct client_start *start,
                  struct ct_error *reterr)
 {
     client->facts.spawned = start->spawned;
+    if (!talk_of(client)->is_slurm) { /* Hydra cuts them */
+        client->facts.key_max = PMI_KEY_MAX;
+        client->facts.value_max = PMI_VALUE_MAX;
+    }
     if (init(client, reterr) < 0 || fullinit(client, start, reterr) < 0)
         return -1;
     return get_jobid(client, reterr);

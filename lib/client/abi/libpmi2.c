@@ -149,28 +149,40 @@ int PMI2_Job_Spawn(int count, const char *cmds[], int argcs[],
 /* ---- the KVS ---- */
 
 /* PMI2_SUCCESS; or why the server need not be asked. */
-static int check_pair(const char *key, const char *value)
+static int check_pair(const struct client *client, const char *key,
+                      const char *value)
 {
+    const struct client_facts *facts = client_facts(client);
+
     if (key[0] == '\0')
         return PMI2_ERR_INVALID_KEY;
-    if (strlen(key) > PMI2_MAX_KEYLEN)
+    if (strlen(key) >= facts->key_max)
         return PMI2_ERR_INVALID_KEY_LENGTH;
-    if (strlen(value) > PMI2_MAX_VALLEN)
+    if (strlen(value) >= facts->value_max)
         return PMI2_ERR_INVALID_VAL_LENGTH;
     return PMI2_SUCCESS;
 }
 
-int PMI2_KVS_Put(const char key[], const char value[])
+typedef int put_function(struct client *client, const char *key,
+                         const char *value, struct ct_error *reterr);
+
+static int put_pair(put_function *put, const char *key, const char *value)
 {
     int rc;
 
     if (key == NULL || value == NULL)
         return PMI2_ERR_INVALID_ARG;
-    rc = check_pair(key, value);
-    if (rc != PMI2_SUCCESS)
-        return rc;
     ENTER(client);
-    return session_leave(client_put(client, key, value, &error), &error);
+    rc = check_pair(client, key, value);
+    if (rc == PMI2_SUCCESS)
+        return session_leave(put(client, key, value, &error), &error);
+    session_leave(0, NULL);
+    return rc;
+}
+
+int PMI2_KVS_Put(const char key[], const char value[])
+{
+    return put_pair(client_put, key, value);
 }
 
 int PMI2_KVS_Fence(void)
@@ -213,15 +225,7 @@ int PMI2_KVS_Get(const char *jobid, int src_pmi_id, const char key[],
 
 int PMI2_Info_PutNodeAttr(const char name[], const char value[])
 {
-    int rc;
-
-    if (name == NULL || value == NULL)
-        return PMI2_ERR_INVALID_ARG;
-    rc = check_pair(name, value);
-    if (rc != PMI2_SUCCESS)
-        return rc;
-    ENTER(client);
-    return session_leave(client_node_put(client, name, value, &error), &error);
+    return put_pair(client_node_put, name, value);
 }
 
 int PMI2_Info_GetNodeAttr(const char name[], char value[], int valuelen,
