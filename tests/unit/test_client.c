@@ -936,18 +936,18 @@ END_TEST
 /* A node's name takes some of a key's length. */
 START_TEST(long_attributes_of_the_node_1)
 {
-    char key[PMI_KEY_MAX], buf[16];
+    size_t room = PMI_KEY_MAX - 1 - strlen("local::0::");
+    char key[PMI_KEY_MAX] = "", buf[16];
     struct talk talk;
     bool found;
 
-    memset(key, 'k', sizeof key);
-    key[PMI_KEY_MAX - 1 - strlen("local::0::")] = '\0';
+    memset(key, 'k', room);
     open_as(&talk, HYDRA_11);
     say_line(&talk, "cmd=get_result rc=0 value=(vector,(0,4,4))\n"
                     "cmd=put_result rc=0\n");
     ck_assert_int_eq(client_node_put(talk.client, key, "v", &talk.err), 0);
     talk_heard(&talk);
-    key[strlen(key)] = 'k';
+    key[room] = 'k';
     REFUSED(&talk, client_node_put(talk.client, key, "v", &talk.err), EMSGSIZE);
     REFUSED(&talk,
             client_node_get(talk.client, key, true, buf, sizeof buf, &found,
