@@ -6,6 +6,7 @@
 #include "container/environ.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -284,10 +285,58 @@ static void free_psets(struct psets *psets)
     strv_clear(&psets->names);
 }
 
+/* ---- which CPUs ranks may use ---- */
+
+struct cpus {
+    const void **items; /* [ranks of the job]; NULL: not bound, or not known */
+    cpu_set_t *sets;    /* of our ranks that another launcher has started */
+};
+
+/* As their launcher has bound them. One that may use all is not bound. */
+static void look_at_members(const struct agent_world *world, struct cpus *ret)
+{
+    long all = sysconf(_SC_NPROCESSORS_ONLN);
+
+    for (unsigned i = 0; i < world->member_count; i++) {
+        const struct agent_member *member = &world->members[i];
+        cpu_set_t *set = &ret->sets[i];
+
+        if (sched_getaffinity(member->pid, sizeof *set, set) == 0 &&
+            CPU_COUNT(set) < all)
+            ret->items[member->rank] = set;
+    }
+}
+
+/* Nothing of spawned ranks: they are not bound. */
+static int list_cpus(const struct job *job, struct cpus *ret)
+{
+    const struct agent_config *config = &job->agent->config;
+    unsigned members = job->world != NULL ? job->world->member_count : 0;
+
+    ret->items = calloc(job->size, sizeof *ret->items);
+    ret->sets = calloc(members + 1, sizeof *ret->sets);
+    if (ret->items == NULL || ret->sets == NULL)
+        return -1;
+    if (job->number > 0)
+        return 0;
+    for (unsigned rank = 0; config->cpus != NULL && rank < job->size; rank++)
+        ret->items[rank] = config->cpus[rank];
+    if (job->world != NULL)
+        look_at_members(job->world, ret);
+    return 0;
+}
+
+static void free_cpus(struct cpus *cpus)
+{
+    free(cpus->items);
+    free(cpus->sets);
+}
+
 /* ---- jobs ---- */
 
 static int make_job(struct job *job, const struct sizes *apps,
-                    const struct psets *psets, struct ct_error *reterr)
+                    const struct psets *psets, const struct cpus *cpus,
+                    struct ct_error *reterr)
 {
     struct agent *agent = job->agent;
     const struct agent_world *world = agent->config.world;
@@ -306,8 +355,9 @@ static int make_job(struct job *job, const struct sizes *apps,
                              : job->size,
         .app_sizes = apps->items,
         .app_count = apps->count,
-        .cpus = job->number == 0 ? agent->config.cpus : NULL,
-        .cpus_size = agent->config.cpus_size,
+        .cpus = cpus->items,
+        .cpus_size =
+            job->world != NULL ? sizeof *cpus->sets : agent->config.cpus_size,
         .psets = psets->items,
         .pset_count = psets->count,
         .parent = job->number > 0 ? parent : NULL,
@@ -333,14 +383,17 @@ int pmix_open(struct job *job, struct ct_error *reterr)
     struct agent *agent = job->agent;
     struct sizes apps;
     struct psets psets = {0};
+    struct cpus cpus = {0};
     int rc;
 
     if (agent->pmix == NULL && start_server(agent, reterr) < 0)
         return fail_open(agent, reterr);
-    if (list_apps(job, &apps) < 0 || make_psets(job, &apps, &psets) < 0)
+    if (list_apps(job, &apps) < 0 || make_psets(job, &apps, &psets) < 0 ||
+        list_cpus(job, &cpus) < 0)
         rc = ct_fail_nomem(reterr);
     else
-        rc = make_job(job, &apps, &psets, reterr);
+        rc = make_job(job, &apps, &psets, &cpus, reterr);
+    free_cpus(&cpus);
     free_psets(&psets);
     free(apps.items);
     return rc < 0 ? fail_open(agent, reterr) : 0;

@@ -29,6 +29,11 @@ done
 exits 0 "bound ranks" ctrun -n 4 --bind-to core --oversubscribe \
     "${client[@]}" bound &&
     is "$(cat "$out")" "bound ok" "bound ranks: result"
+if [ "$(nproc)" -ge 2 ] && command -v mpiexec.hydra > /dev/null; then
+    exits 0 "ranks that Hydra has bound" mpiexec.hydra -bind-to core -n 2 \
+        "$CTRUN" "${client[@]}" bound &&
+        is "$(cat "$out")" "bound ok" "ranks that Hydra has bound: result"
+fi
 exits 0 "PMIx_Log" ctrun -n 4 --label "${client[@]}" log
 is "$(sort "$out")" $'0: log ok\n0: logged text\n1: logged text
 2: logged text\n3: logged text' "PMIx_Log: standard output"

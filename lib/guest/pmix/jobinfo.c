@@ -251,7 +251,7 @@ static void add_rank_data(struct infolist *ret, const struct pmixsrv_job *job,
     infolist_u32(&items, PMIX_NODEID, node);
     infolist_string(&items, PMIX_HOSTNAME, host_of(facts, node));
     infolist_u32(&items, PMIX_REINCARNATION, 0);
-    if (facts->cpus != NULL)
+    if (facts->cpus != NULL && facts->cpus[rank] != NULL)
         locality_add(&items, facts->cpus[rank], facts->cpus_size);
     if (ours && job->server->config.tmpdir_is_shared) {
         pmixsrv_directory(job, (int)rank, procdir);

@@ -32,10 +32,8 @@ void topology_add(struct infolist *ret)
 
 static hwloc_bitmap_t bitmap_of(const cpu_set_t *cpus, size_t size)
 {
-    hwloc_bitmap_t bitmap = NULL;
+    hwloc_bitmap_t bitmap = hwloc_bitmap_alloc();
 
-    if (lazy_hwloc_load(NULL) == 0)
-        bitmap = hwloc_bitmap_alloc();
     for (unsigned cpu = 0; bitmap != NULL && cpu < size * 8; cpu++)
         if (CPU_ISSET_S(cpu, size, cpus))
             hwloc_bitmap_set(bitmap, cpu);
@@ -57,9 +55,13 @@ static void add_string(struct infolist *ret, const char *key,
 void locality_add(struct infolist *ret, const void *cpus, size_t size)
 {
     char source[] = "hwloc";
-    hwloc_bitmap_t bitmap = bitmap_of(cpus, size);
-    const pmix_cpuset_t cpuset = {.source = source, .bitmap = bitmap};
+    pmix_cpuset_t cpuset = {.source = source};
+    hwloc_bitmap_t bitmap;
 
+    if (lazy_hwloc_load(NULL) < 0)
+        return; /* ranks are bound by another launcher */
+    bitmap = bitmap_of(cpus, size);
+    cpuset.bitmap = bitmap;
     if (bitmap == NULL) {
         ret->failed = true;
         return;
