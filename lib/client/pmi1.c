@@ -276,23 +276,12 @@ static int lookup(struct client *client, const char *name,
     return talk_get(client, "lookup_result", "port", ret, reterr);
 }
 
-/* "arg1", "info_key_0": a numbered key. */
-static const char *numbered(char buf[32], const char *prefix, size_t i)
-{
-    snprintf(buf, 32, "%s%zu", prefix, i);
-    return buf;
-}
-
 static void add_preputs(struct client *client, const struct client_spawn *spawn)
 {
-    char key[32];
-
     talk_num(client, "preput_num", (long)spawn->preput_count);
     for (size_t i = 0; i < spawn->preput_count; i++) {
-        talk_str(client, numbered(key, "preput_key_", i),
-                 spawn->preputs[i].key);
-        talk_value_of(client, numbered(key, "preput_val_", i),
-                      spawn->preputs[i].value);
+        talk_item(client, "preput_key_", i, spawn->preputs[i].key);
+        talk_value_item(client, "preput_val_", i, spawn->preputs[i].value);
     }
 }
 
@@ -301,7 +290,6 @@ static void add_command(struct client *client, const struct client_spawn *spawn,
                         size_t i)
 {
     const struct client_command *command = &spawn->commands[i];
-    char key[32];
 
     talk_begin_block(client, "spawn");
     talk_num(client, "nprocs", (long)command->maxprocs);
@@ -309,14 +297,13 @@ static void add_command(struct client *client, const struct client_spawn *spawn,
     talk_num(client, "totspawns", (long)spawn->count);
     talk_num(client, "spawnssofar", (long)i + 1);
     for (size_t j = 0; j < command->argc; j++)
-        talk_str(client, numbered(key, "arg", j + 1), command->argv[j]);
+        talk_item(client, "arg", j + 1, command->argv[j]);
     talk_num(client, "argcnt", (long)command->argc);
     add_preputs(client, spawn);
     talk_num(client, "info_num", (long)command->info_count);
     for (size_t j = 0; j < command->info_count; j++) {
-        talk_str(client, numbered(key, "info_key_", j), command->infos[j].key);
-        talk_str(client, numbered(key, "info_val_", j),
-                 command->infos[j].value);
+        talk_item(client, "info_key_", j, command->infos[j].key);
+        talk_item(client, "info_val_", j, command->infos[j].value);
     }
     talk_end_block(client);
 }

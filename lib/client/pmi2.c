@@ -186,39 +186,27 @@ static int lookup(struct client *client, const char *name,
                       reterr);
 }
 
-/* "ppkey0" and its like: a numbered key. */
-static const char *numbered(char buf[32], const char *prefix, size_t i)
-{
-    snprintf(buf, 32, "%s%zu", prefix, i);
-    return buf;
-}
-
 static void add_preputs(struct client *client, const struct client_spawn *spawn)
 {
-    char key[32];
-
     talk_num(client, "preputcount", (long)spawn->preput_count);
     for (size_t i = 0; i < spawn->preput_count; i++) {
-        talk_str(client, numbered(key, "ppkey", i), spawn->preputs[i].key);
-        talk_value_of(client, numbered(key, "ppval", i),
-                      spawn->preputs[i].value);
+        talk_item(client, "ppkey", i, spawn->preputs[i].key);
+        talk_value_item(client, "ppval", i, spawn->preputs[i].value);
     }
 }
 
 static void add_command(struct client *client,
                         const struct client_command *command)
 {
-    char key[32];
-
     talk_str(client, "subcmd", command->path);
     talk_num(client, "maxprocs", (long)command->maxprocs);
     talk_num(client, "argc", (long)command->argc);
     for (size_t i = 0; i < command->argc; i++)
-        talk_str(client, numbered(key, "argv", i), command->argv[i]);
+        talk_item(client, "argv", i, command->argv[i]);
     talk_num(client, "infokeycount", (long)command->info_count);
     for (size_t i = 0; i < command->info_count; i++) {
-        talk_str(client, numbered(key, "infokey", i), command->infos[i].key);
-        talk_str(client, numbered(key, "infoval", i), command->infos[i].value);
+        talk_item(client, "infokey", i, command->infos[i].key);
+        talk_item(client, "infoval", i, command->infos[i].value);
     }
 }
 

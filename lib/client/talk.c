@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -92,6 +93,32 @@ static void add_carried(struct client *client, const char *key,
 void talk_value_of(struct client *client, const char *key, const char *value)
 {
     add_carried(client, key, value, talk_of(client)->wire->unsafe);
+}
+
+/* Room for the longest prefix that we use. */
+enum { ITEM_SIZE = 32 };
+
+static const char *item_key(char buf[ITEM_SIZE], const char *prefix,
+                            size_t number)
+{
+    snprintf(buf, ITEM_SIZE, "%s%zu", prefix, number);
+    return buf;
+}
+
+void talk_item(struct client *client, const char *prefix, size_t number,
+               const char *value)
+{
+    char key[ITEM_SIZE];
+
+    talk_str(client, item_key(key, prefix, number), value);
+}
+
+void talk_value_item(struct client *client, const char *prefix, size_t number,
+                     const char *value)
+{
+    char key[ITEM_SIZE];
+
+    talk_value_of(client, item_key(key, prefix, number), value);
 }
 
 void talk_key_of(struct client *client, const char *key)

@@ -62,6 +62,12 @@ void talk_num(struct client *client, const char *key, long value);
 /* The same for a value that the wire may not be able to carry. */
 void talk_value_of(struct client *client, const char *key, const char *value);
 
+/* The two for "arg1" and its like: a key that ends in a number. */
+void talk_item(struct client *client, const char *prefix, size_t number,
+               const char *value);
+void talk_value_item(struct client *client, const char *prefix, size_t number,
+                     const char *value);
+
 /* The same for key=, whose value is the key of a pair. */
 void talk_key_of(struct client *client, const char *key);
 
