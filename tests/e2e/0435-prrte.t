@@ -68,12 +68,20 @@ prun=(env TMPDIR="$work/dvm" prun --dvm-uri "file:$work/dvm/uri"
     --map-by :oversubscribe)
 prterun=(env TMPDIR="$work/dvm" prterun --map-by :oversubscribe)
 
+libs=$(dirname "$CTRUN")/.libs
+"${CC:-cc}" -std=gnu11 -I"$top/lib/client/abi" -o "$work/words" \
+    "$top/tests/tools/words.c" "$libs/libpmi2.so.0" || bail_out "no libpmi2"
+
 for name in prun prterun; do
     case $name in
     prun) launch=("${prun[@]}") ;;
     prterun) launch=("${prterun[@]}") ;;
     esac
     starter=("${launch[@]}")
+    exits 0 "$name, libpmi2" "${starter[@]}" -n 3 \
+        env LD_LIBRARY_PATH="$libs" "$work/words"
+    is "$(sort "$out")" $'0: of 2; of 3\n1: of 0; of 3\n2: of 1; of 3' \
+        "$name, libpmi2: words"
     launch+=(-n 4 "$CTRUN" --pmi)
     programs=(hello ring)
     row "$name, " bookworm ompi

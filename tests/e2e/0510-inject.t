@@ -35,30 +35,6 @@ int PMI2_KVS_Get(const char *job, int from, const char *key, char *value,
 }
 END
 
-# Each tells its left neighbour's word.
-cat > "$work/words.c" << 'END'
-#include <pmi2.h>
-#include <stdio.h>
-int main(void)
-{
-    int spawned, size, rank, appnum, length;
-    char key[32], value[64];
-
-    if (PMI2_Init(&spawned, &size, &rank, &appnum) != PMI2_SUCCESS)
-        return 1;
-    snprintf(key, sizeof key, "word-%d", rank);
-    snprintf(value, sizeof value, "of %d; of %d", rank, size);
-    if (PMI2_KVS_Put(key, value) != PMI2_SUCCESS ||
-        PMI2_KVS_Fence() != PMI2_SUCCESS)
-        return 2;
-    snprintf(key, sizeof key, "word-%d", (rank + size - 1) % size);
-    if (PMI2_KVS_Get(NULL, PMI2_ID_NULL, key, value, sizeof value, &length) !=
-        PMI2_SUCCESS)
-        return 3;
-    printf("%d: %s\n", rank, value);
-    return PMI2_Finalize();
-}
-END
 words=$'0: of 2; of 3\n1: of 0; of 3\n2: of 1; of 3'
 
 # In the image's own root, by its own compiler, as old as they are.
@@ -67,7 +43,8 @@ build() # SUITE: sets place
     local root
     root=$(image "$1" dir)
     place=$work/$1
-    mkdir "$place" && cp "$abi/pmi2.h" "$work"/*.c "$place"/ &&
+    mkdir "$place" && cp "$abi/pmi2.h" "$work/other.c" \
+        "$top/tests/tools/words.c" "$place"/ &&
         cp -L "$libs/libpmi2.so.0" "$place/libours.so" || return 1
     "$CTRUN" -B "$place:/mnt" --pwd /mnt "$root" sh -c '
         gcc -shared -fPIC -Wl,-soname,libpmi2.so.0 -o libpmi2.so.0 other.c &&
