@@ -341,6 +341,8 @@ void spawn_drop(struct job *job)
     job->pending = false;
     job->ready = true; /* it has no ranks to start */
     job->started = job->local_count;
+    if (job->pmix != NULL)
+        pmixsrv_job_drop(job->pmix);
 }
 
 /* The rank is told by MPI, which has one code for all reasons: say it too. */

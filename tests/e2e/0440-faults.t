@@ -106,6 +106,7 @@ for limit in 'size=64k,nr_inodes=0' 'size=2m,nr_inodes=50'; do
         ;;
     esac
     fill_tmp "$limit"
+    there=$(on node2 find /tmp -mount -name 'ctrun*') # not ours
     # PMI-1 and PMI-2 need no files
     exits 0 "$what, MPICH" "${srun[@]}" "$CTRUN" --pmi "$img" \
         /opt/ctrun/ring 1024
@@ -124,7 +125,8 @@ for limit in 'size=64k,nr_inodes=0' 'size=2m,nr_inodes=50'; do
         "$CTRUN" -n 2 --pmi "$img" /opt/ctrun/ring.ompi 1024
     told "$reason" "$what, without Slurm"
     # shellcheck disable=SC2016 # for the other shell
-    is "$(on node2 find /tmp -mount -name 'ctrun*')" '' "$what: nothing is left there"
+    is "$(on node2 find /tmp -mount -name 'ctrun*')" "$there" \
+        "$what: nothing is left there"
     empty_tmp
 done
 exits 0 "/tmp is back" "${srun[@]}" "$CTRUN" --pmi "$img" /opt/ctrun/ring 1024

@@ -74,7 +74,8 @@ static void answer_namespaces(const struct question *q)
     text_open(&text);
     for (struct pmixsrv_job *job = q->server->jobs; job != NULL;
          job = job->next)
-        text_add(&text, job->nspace);
+        if (!job->dropped)
+            text_add(&text, job->nspace);
     text_answer(q, PMIX_QUERY_NAMESPACES, &text);
 }
 

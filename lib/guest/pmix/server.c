@@ -334,9 +334,14 @@ size_t pmixsrv_count(char *const *list)
 struct pmixsrv_job *pmixsrv_find_job(struct pmixsrv *server, const char *nspace)
 {
     for (struct pmixsrv_job *job = server->jobs; job != NULL; job = job->next)
-        if (strcmp(job->nspace, nspace) == 0)
+        if (strcmp(job->nspace, nspace) == 0 && !job->dropped)
             return job;
     return NULL;
+}
+
+void pmixsrv_job_drop(struct pmixsrv_job *job)
+{
+    job->dropped = true;
 }
 
 struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,

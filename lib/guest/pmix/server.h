@@ -161,6 +161,9 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
                                        const struct pmixsrv_facts *facts,
                                        struct ct_error *reterr);
 
+/* It will have no ranks: nobody is told of it any longer. */
+void pmixsrv_job_drop(struct pmixsrv_job *job);
+
 const char *pmixsrv_job_nspace(const struct pmixsrv_job *job);
 void *pmixsrv_job_user(const struct pmixsrv_job *job);
 

@@ -69,6 +69,7 @@ struct pmixsrv_job {
     unsigned *node_of;         /* [size]; NULL: all are on this node */
     unsigned node, node_count; /* this one; of the world */
     bool elsewhere;            /* none of them is on this node */
+    bool dropped;              /* nobody may find it any longer */
     void *user;
     enum pmixsrv_state *states; /* [size] */
     bool *lost;                 /* [size] has died, and others go on */
