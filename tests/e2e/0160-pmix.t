@@ -4,10 +4,12 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# shellcheck disable=SC2046 # words are wanted
-"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -o "$work/pmixclient" \
-    "$top/tests/tools/pmixclient.c" $(pkg-config --cflags --libs pmix) ||
-    bail_out "the PMIx client cannot be built"
+for program in pmixclient pmixtool; do
+    # shellcheck disable=SC2046 # words are wanted
+    "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -o "$work/$program" \
+        "$top/tests/tools/$program.c" $(pkg-config --cflags --libs pmix) ||
+        bail_out "$program cannot be built"
+done
 client=(--no-container --pmi=pmix "$work/pmixclient")
 
 whats=(facts modex subsets names timeouts groups connect events ranges queries
@@ -78,12 +80,18 @@ exits 0 "--pmi is not needed" ctrun -n 2 --no-container "$work/pmixclient" modex
 
 # --- strangers at the server's port
 # with all that a rank is told, but for what is said here
+with_told() # user|root NSPACE PROGRAM [ARG...]
+{
+    local told who=$1 nspace=$2 program=$3
+    shift 3
+    mapfile -t told < "$work/told"
+    as "$who" env "${told[@]}" PMIX_NAMESPACE="$nspace" PMIX_RANK=0 \
+        timeout 10 "$work/$program" "$@" > "$work/stranger" 2>&1
+}
+
 connects() # user|root NSPACE
 {
-    local told
-    mapfile -t told < "$work/told"
-    as "$1" env "${told[@]}" PMIX_NAMESPACE="$2" PMIX_RANK=0 \
-        timeout 10 "$work/pmixclient" facts > "$work/stranger" 2>&1
+    with_told "$1" "$2" pmixclient facts
 }
 
 refused() # NAME user|root NSPACE
@@ -91,6 +99,15 @@ refused() # NAME user|root NSPACE
     local status=0
     ! connects "$2" "$3" || status=1
     ok $status "$1 is refused" || diag "$(cat "$work/stranger")"
+}
+
+keeps_out() # user|root NAME
+{
+    local status=0
+    as "$1" timeout 2 "$work/pmixtool" "$uri" "$2" kill \
+        > "$work/stranger" 2>&1 || status=$?
+    like $status '^(1|124)$' "a tool of $1, named '$2', is not let in" ||
+        diag "$(cat "$work/stranger")"
 }
 
 deadline=30
@@ -116,8 +133,19 @@ if await lines_in "$out" '^uri ' 2; then
     connects user "$nspace" || status=$?
     ok $status "a client that knows it is let in" ||
         diag "$status $(cat "$work/stranger" "$err" "$work/told")"
+    status=0
+    with_told user "$nspace" pmixtool "$uri" || status=$?
+    is "$status $(cut -d ' ' -f 1 "$work/stranger" | xargs)" "0 0 1" \
+        "so is a tool, which lists both ranks"
     refused "a client that guesses it" user "${nspace%.*}"
     refused "another user's client" root "$nspace"
+    for name in "" stranger pmix-server "${nspace%.*}"; do
+        keeps_out user "$name"
+        keeps_out root "$name"
+    done
+    status=0
+    kill -0 "$job" 2> /dev/null || status=1
+    ok $status "tools have asked: the job goes on"
 fi
 kill -TERM "$job"
 finish

@@ -29,6 +29,7 @@ struct request {
         pmix_lookup_cbfunc_t lookup;
         pmix_spawn_cbfunc_t spawn;
         pmix_info_cbfunc_t info;
+        pmix_tool_connection_cbfunc_t tool;
     } answer;
     void *cbdata;
 
@@ -147,6 +148,9 @@ void spawn_request(struct pmixsrv *server, struct request *request);
 /* event.c; the first runs on libpmix's thread */
 bool event_leaves_node(pmix_data_range_t range);
 void event_spread(struct pmixsrv *server, struct request *request);
+
+/* tool.c */
+void tool_admit(struct pmixsrv *server, struct request *request);
 
 /* exchange.c */
 /* The nodes of some processes, and a name for these. */

@@ -164,6 +164,18 @@ static pmix_status_t on_finalized(const pmix_proc_t *proc, void *client,
     return of_client(serve_finalized, proc, client, answer, cbdata);
 }
 
+/* info lives until it is answered. */
+static void on_tool(pmix_info_t *info, size_t ninfo,
+                    pmix_tool_connection_cbfunc_t answer, void *cbdata)
+{
+    struct request *request =
+        request_new(tool_admit, NULL, info, ninfo, cbdata);
+
+    if (request != NULL)
+        request->answer.tool = answer;
+    hand_over(request);
+}
+
 static void serve_abort(struct pmixsrv *server, struct request *request)
 {
     struct pmixsrv_job *job = pmixsrv_find_job(server, request->proc.nspace);
@@ -431,8 +443,8 @@ static void on_log(const pmix_proc_t *proc, const pmix_info_t data[],
 
 /*
  * Not const, because libpmix takes no pointer to const. An upcall that is left
- * out is answered with PMIX_ERR_NOT_SUPPORTED, which clients know to handle:
- * what Open MPI logs, for instance, it then prints itself.
+ * out is answered with PMIX_ERR_NOT_SUPPORTED, which clients know to handle;
+ * but without tool_connected libpmix lets strangers in (tool.c).
  */
 pmix_server_module_t *pmixsrv_module(void)
 {
@@ -452,6 +464,7 @@ pmix_server_module_t *pmixsrv_module(void)
         .deregister_events = on_deregister_events,
         .notify_event = on_notify_event,
         .query = on_query,
+        .tool_connected = on_tool,
         .log = on_log,
         .job_control = on_job_control,
         .group = on_group,
