@@ -1,0 +1,171 @@
+#include "guest/pmix/socket.h"
+
+#include "base/scope.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+/* ---- which one ---- */
+
+/* The kernel counts the end of a stream as a byte; a greeting has many. */
+static bool has_been_read(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    int left;
+
+    memset(&info, 0, sizeof info);
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+           ioctl(fd, SIOCINQ, &left) == 0 &&
+           info.tcpi_bytes_received > (uint64_t)left + 1;
+}
+
+static bool is_greeted(int fd, ino_t *ret_inode)
+{
+    struct stat st;
+    int flags;
+
+    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    flags = fcntl(fd, F_GETFL);
+    *ret_inode = st.st_ino;
+    return flags >= 0 && (flags & O_NONBLOCK) == 0 && has_been_read(fd);
+}
+
+static bool is_known(const struct sockets *sockets, ino_t inode)
+{
+    for (size_t i = 0; i < sockets->count; i++)
+        if (sockets->known[i] == inode)
+            return true;
+    return false;
+}
+
+static int add(struct sockets *sockets, ino_t inode)
+{
+    ino_t *grown =
+        realloc(sockets->known, (sockets->count + 1) * sizeof *sockets->known);
+
+    if (grown == NULL)
+        return -1;
+    sockets->known = grown;
+    grown[sockets->count++] = inode;
+    return 0;
+}
+
+struct search {
+    struct sockets found; /* all */
+    int fresh;            /* one that is not known */
+    unsigned fresh_count;
+};
+
+static int look_at(struct search *search, const struct sockets *sockets, int fd)
+{
+    ino_t inode;
+
+    if (!is_greeted(fd, &inode))
+        return 0;
+    if (!is_known(sockets, inode)) {
+        search->fresh = fd;
+        search->fresh_count++;
+    }
+    return add(&search->found, inode);
+}
+
+static int look_at_all(struct search *search, const struct sockets *sockets)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+    int rc = 0;
+
+    if (dir == NULL)
+        return -1;
+    while (rc == 0 && (entry = readdir(dir)) != NULL)
+        if (entry->d_name[0] != '.')
+            rc = look_at(search, sockets, atoi(entry->d_name));
+    closedir(dir);
+    return rc;
+}
+
+int sockets_find(struct sockets *sockets)
+{
+    struct search search = {.fresh = -1};
+
+    if (look_at_all(&search, sockets) < 0) {
+        sockets_clear(&search.found);
+        return -1;
+    }
+    sockets_clear(sockets);
+    *sockets = search.found;
+    return search.fresh_count == 1 ? search.fresh : -1;
+}
+
+void sockets_clear(struct sockets *sockets)
+{
+    free(sockets->known);
+    *sockets = (struct sockets){0};
+}
+
+/* ---- whose it is ---- */
+
+static int get_ends(int fd, struct sockaddr_in *ret_own,
+                    struct sockaddr_in *ret_peer)
+{
+    socklen_t size = sizeof *ret_own;
+
+    memset(ret_own, 0, sizeof *ret_own);
+    memset(ret_peer, 0, sizeof *ret_peer);
+    if (getsockname(fd, (struct sockaddr *)ret_own, &size) < 0)
+        return -1;
+    size = sizeof *ret_peer;
+    if (getpeername(fd, (struct sockaddr *)ret_peer, &size) < 0)
+        return -1;
+    return ret_own->sin_family == AF_INET && ret_peer->sin_family == AF_INET
+               ? 0
+               : -1;
+}
+
+/* A line of /proc/net/tcp: addresses are as they are in memory. */
+static bool is_line_of(const char *line, const struct sockaddr_in *local,
+                       const struct sockaddr_in *remote, uid_t uid)
+{
+    enum { ESTABLISHED = 1 };
+    unsigned addresses[2], ports[2], state, owner;
+
+    return sscanf(line, " %*u: %8x:%4x %8x:%4x %2x %*x:%*x %*x:%*x %*x %u",
+                  &addresses[0], &ports[0], &addresses[1], &ports[1], &state,
+                  &owner) == 6 &&
+           addresses[0] == local->sin_addr.s_addr &&
+           ports[0] == ntohs(local->sin_port) &&
+           addresses[1] == remote->sin_addr.s_addr &&
+           ports[1] == ntohs(remote->sin_port) && state == ESTABLISHED &&
+           owner == uid;
+}
+
+/* A socket that its process has closed is nobody's, which looks like root's;
+   so only what is open counts. */
+bool socket_is_of(int fd, uid_t uid)
+{
+    struct sockaddr_in own, peer;
+    char line[256];
+    bool found = false;
+    FILE *f;
+
+    if (get_ends(fd, &own, &peer) < 0)
+        return false;
+    f = fopen("/proc/net/tcp", "re");
+    if (f == NULL)
+        return false;
+    while (!found && fgets(line, sizeof line, f) != NULL)
+        found = is_line_of(line, &peer, &own, uid);
+    fclose(f);
+    return found;
+}

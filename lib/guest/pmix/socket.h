@@ -1,0 +1,34 @@
+/*
+ * libpmix does not tell its host on which connection a tool has come. Here that
+ * is found out, and whose it is: what the kernel says, not what the tool says.
+ */
+#ifndef CT_GUEST_PMIX_SOCKET_H
+#define CT_GUEST_PMIX_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Connections that were found before, by inode. All zero at first. */
+struct sockets {
+    ino_t *known;
+    size_t count;
+};
+
+/*
+ * While libpmix greets a peer its socket is blocking, and the greeting has been
+ * read from it; once greeted it is not blocking. Of such sockets of this
+ * process the one that is not known yet, and all of them are known from now on.
+ * -1: there is none or more than one, or no memory. A caller that has had no
+ * peer yet makes known what others have opened.
+ */
+int sockets_find(struct sockets *sockets);
+void sockets_clear(struct sockets *sockets);
+
+/*
+ * Is the other end of this TCP connection (IPv4) a socket of this host, that is
+ * still open, which a process of this user has made?
+ */
+bool socket_is_of(int fd, uid_t uid);
+
+#endif
