@@ -1,0 +1,217 @@
+/* Bytes between two connections, whatever the two do. */
+#include "base/scope.h"
+#include "guest/pmix/relay.h"
+
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* tool - relay - server, the last two by relays_insert() */
+struct line {
+    struct relays relays;
+    int tool, server;
+};
+
+static void line_open(struct line *ret)
+{
+    int pair[2];
+
+    ck_assert_int_eq(relays_open(&ret->relays), 0);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    ret->tool = pair[0];
+    ret->server = pair[1];
+    ck_assert_int_eq(relays_insert(&ret->relays, ret->server), 0);
+}
+
+static void line_close(struct line *line)
+{
+    relays_close(&line->relays);
+    ct_close(&line->tool);
+    ct_close(&line->server);
+}
+
+static bool is_ready(const struct line *line)
+{
+    struct pollfd p = {.fd = line->relays.ready, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 1;
+}
+
+static void says(const char *what, int to)
+{
+    ck_assert_int_eq(send(to, what, strlen(what), MSG_NOSIGNAL), strlen(what));
+}
+
+static void hears(int at, const char *what)
+{
+    char bytes[64];
+    ssize_t len = recv(at, bytes, sizeof bytes, MSG_DONTWAIT);
+
+    ck_assert_int_eq(len, strlen(what));
+    ck_assert_mem_eq(bytes, what, (size_t)len);
+}
+
+START_TEST(moves_both_ways)
+{
+    struct line line;
+
+    line_open(&line);
+    says("question", line.tool);
+    ck_assert(is_ready(&line));
+    relays_pump(&line.relays);
+    hears(line.server, "question");
+    says("answer", line.server);
+    ck_assert(is_ready(&line));
+    relays_pump(&line.relays);
+    hears(line.tool, "answer");
+    relays_pump(&line.relays);
+    ck_assert(!is_ready(&line));
+    line_close(&line);
+}
+END_TEST
+
+/* It goes on at once. */
+START_TEST(keeps_what_was_said_before)
+{
+    struct line line;
+    int pair[2];
+
+    ck_assert_int_eq(relays_open(&line.relays), 0);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    line.tool = pair[0];
+    line.server = pair[1];
+    says("early", line.tool);
+    ck_assert_int_eq(relays_insert(&line.relays, line.server), 0);
+    ck_assert(is_ready(&line));
+    relays_pump(&line.relays);
+    hears(line.server, "early");
+    line_close(&line);
+}
+END_TEST
+
+/* What crashes libpmix: what it sends must always go. */
+START_TEST(server_can_send_when_the_tool_has_gone)
+{
+    struct line line;
+
+    line_open(&line);
+    says("late", line.tool);
+    ct_close(&line.tool);
+    relays_pump(&line.relays);
+    says("one", line.server);
+    relays_pump(&line.relays);
+    says("two", line.server);
+    relays_pump(&line.relays);
+    hears(line.server, "late");
+    hears(line.server, "");
+    ck_assert_ptr_nonnull(line.relays.first);
+    ct_close(&line.server);
+    relays_pump(&line.relays);
+    ck_assert_ptr_null(line.relays.first);
+    line_close(&line);
+}
+END_TEST
+
+START_TEST(last_words_arrive)
+{
+    struct line line;
+
+    line_open(&line);
+    says("last", line.server);
+    ct_close(&line.server);
+    relays_pump(&line.relays);
+    hears(line.tool, "last");
+    hears(line.tool, "");
+    ck_assert_ptr_null(line.relays.first);
+    line_close(&line);
+}
+END_TEST
+
+static size_t send_all(int fd, char byte)
+{
+    char bytes[4096];
+    size_t sent = 0;
+    ssize_t len;
+
+    memset(bytes, byte, sizeof bytes);
+    while ((len = send(fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+        sent += (size_t)len;
+    ck_assert_int_eq(errno, EAGAIN);
+    return sent;
+}
+
+static size_t receive_all(int fd, char byte)
+{
+    char bytes[4096];
+    size_t got = 0;
+    ssize_t len;
+
+    while ((len = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0) {
+        for (ssize_t i = 0; i < len; i++)
+            ck_assert_int_eq(bytes[i], byte);
+        got += (size_t)len;
+    }
+    return got;
+}
+
+START_TEST(slow_reader_gets_all)
+{
+    struct line line;
+    size_t sent = 0, got = 0;
+
+    line_open(&line);
+    for (int i = 0; i < 5; i++) {
+        sent += send_all(line.server, 'x');
+        relays_pump(&line.relays);
+    }
+    while (got < sent) {
+        got += receive_all(line.tool, 'x');
+        ck_assert(got == sent || is_ready(&line));
+        relays_pump(&line.relays);
+    }
+    ck_assert_uint_eq(got, sent);
+    line_close(&line);
+}
+END_TEST
+
+/* The other way it waits, without being ready all the time. */
+START_TEST(reader_that_does_not_read_costs_nothing)
+{
+    struct line line;
+
+    line_open(&line);
+    send_all(line.server, 'x');
+    relays_pump(&line.relays);
+    send_all(line.server, 'x');
+    ct_close(&line.server);
+    relays_pump(&line.relays);
+    relays_pump(&line.relays);
+    ck_assert(!is_ready(&line));
+    ck_assert_ptr_nonnull(line.relays.first);
+    line_close(&line);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("relay");
+    TCase *tc = tcase_create("relay");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_test(tc, moves_both_ways);
+    tcase_add_test(tc, keeps_what_was_said_before);
+    tcase_add_test(tc, server_can_send_when_the_tool_has_gone);
+    tcase_add_test(tc, last_words_arrive);
+    tcase_add_test(tc, slow_reader_gets_all);
+    tcase_add_test(tc, reader_that_does_not_read_costs_nothing);
+    suite_add_tcase(suite, tc);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
