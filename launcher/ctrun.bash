@@ -15,7 +15,7 @@ _ctrun_options()
     local of_app="-n -np --np --ntasks -B --bind --no-home --scratch --inject-pmi
         --writable-tmpfs --pwd --env -e --cleanenv --no-container"
     local of_job="--engine --engine-args --hosts --hostfile -N --nodes
-        --ntasks-per-node --host --overlay-if --pmi --pset --bind-to --map-by --cpus-per-rank --oversubscribe
+        --ntasks-per-node --host --overlay-if --pmi --pset --tools --bind-to --map-by --cpus-per-rank --oversubscribe
         --report-bindings -l --label --tag-output --output --stdin --timeout
         --on-failure --kill-grace --dry-run -v -vv --verbose -q --quiet -h --help
         --version"

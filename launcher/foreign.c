@@ -18,6 +18,7 @@ int foreign_refuse(const struct options *options, bool may_label,
          options->stdin_to != STDIN_RANK || options->stdin_rank != 0},
         {"--timeout", options->timeout > 0},
         {"--pset", options->psets.count > 0},
+        {"--tools", options->tools},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -458,6 +458,12 @@ static const struct option_row table[] = {
         .set = set_pset,
     },
     {
+        .names = {"--tools"},
+        .help = "let PMIx tools of yours attach",
+        .set = set_flag,
+        .field = JOB_FIELD(tools),
+    },
+    {
         .names = {"--bind-to"},
         .argument = "none|core|numa|socket",
         .help = "CPUs that a rank may use (default none)",

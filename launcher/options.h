@@ -47,6 +47,7 @@ struct options {
 
     enum pmi_choice pmi; /* --pmi[=auto|pmi1|pmi2|pmix|none]; default auto */
     bool pmi_required;   /* --pmi was given (and is not none) */
+    bool tools;          /* --tools */
     struct strv psets;   /* --pset NAME=RANKS each */
     struct bind_request bind; /* --bind-to, --map-by, --cpus-per-rank,
                                  --oversubscribe */

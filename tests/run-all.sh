@@ -17,10 +17,11 @@ packages=(build-essential autoconf automake libtool pkg-config clang
     zlib1g-dev libzstd-dev liblzma-dev liblz4-dev liblzo2-dev
     mpich libmpich-dev squashfs-tools debootstrap e2fsprogs bsdutils
     util-linux man-db shellcheck git openmpi-bin slurmctld slurmd slurm-client
-    munge iproute2 libpmi0-dev libpmi2-0-dev charliecloud-runtime)
+    munge iproute2 libpmi0-dev libpmi2-0-dev charliecloud-runtime
+    libpmix-bin)
 
 # What is told by sanitizers is told by these as well, in less time.
-sanitized_tests=(0150-open-mpi 0160-pmix 0200-exit-codes 0220-stdio
+sanitized_tests=(0150-open-mpi 0160-pmix 0165-tools 0200-exit-codes 0220-stdio
     0230-environment 0240-binds 0260-bad-images 0300-no-container 0310-mpmd
     0330-silent)
 

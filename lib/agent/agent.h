@@ -136,6 +136,7 @@ struct agent_config {
     unsigned pset_count;
     unsigned universe_size; /* MPI_UNIVERSE_SIZE; at least the ranks' number */
     enum agent_pmi pmi;
+    bool tools; /* PMIx tools of the user may attach to the job */
     bool pmi_required; /* a rank that ends without a word of PMI has failed */
     const struct agent_world
         *world; /* lives as long; NULL: all ranks are ours */

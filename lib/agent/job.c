@@ -273,6 +273,17 @@ static int check_outer(const struct job *job, struct ct_error *reterr)
                    outer->size);
 }
 
+static int check_tools(const struct job *job, struct ct_error *reterr)
+{
+    if (!job->agent->config.tools || job->number > 0 ||
+        job->family == FAMILY_PMIX)
+        return 0;
+    return ct_fail(reterr, ENOTSUP,
+                   "--tools: a tool attaches to the PMIx server, and '%s' "
+                   "needs none; say --pmi=pmix if it does",
+                   job->apps[0].name);
+}
+
 static unsigned *app_numbers(const struct job *job)
 {
     unsigned *appnum = calloc(job->size, sizeof *appnum);
@@ -377,7 +388,7 @@ int job_open(struct job *job, struct ct_error *reterr)
     for (unsigned i = 0; i < job->app_count; i++)
         if (check_family(job, &job->apps[i], reterr) < 0)
             return -1;
-    if (check_outer(job, reterr) < 0)
+    if (check_outer(job, reterr) < 0 || check_tools(job, reterr) < 0)
         return -1;
     if (appnum == NULL)
         return ct_fail_nomem(reterr);

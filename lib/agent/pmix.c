@@ -159,6 +159,7 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
     const struct pmixsrv_config config = {
         .tmpdir = agent->rundir.path,
         .tmpdir_is_shared = rundir_is_shared(agent),
+        .tools = agent->config.tools,
         .callbacks = {.abort = pmix_abort,
                       .spawn = pmix_spawn,
                       .signal = pmix_signal,

@@ -92,11 +92,11 @@ START_TEST(options_of_the_job)
 
     good(&line, "--bind-to core --map-by=numa --cpus-per-rank 3 --oversubscribe"
                 " --report-bindings -l --output out-%r.%h.%j%% --stdin 2"
-                " --timeout 1.5 --kill-grace 0 --dry-run -vv -n 3"
+                " --timeout 1.5 --kill-grace 0 --dry-run -vv -n 3 --tools"
                 " --pset a=0-1,2 --pset b=2 --on-failure continue i c");
     ck_assert_uint_eq(o->psets.count, 2);
     ck_assert_str_eq(o->psets.items[0], "a=0-1,2");
-    ck_assert(o->continues);
+    ck_assert(o->continues && o->tools);
     ck_assert_int_eq(o->bind.to, BIND_CORE);
     ck_assert_int_eq(o->bind.by, BIND_NUMA);
     ck_assert_uint_eq(o->bind.cpus_per_rank, 3);
@@ -377,6 +377,7 @@ static const char *const names[] = {
     "  -n, -np, --np, --ntasks N ",
     "  --pmi[=auto|pmi1|pmi2|pmix|none]\n",
     "  --pset NAME=RANKS ",
+    "  --tools ",
     "  --bind-to none|core|numa|socket\n",
     "  --map-by core|numa|socket",
     "  --report-bindings ",

@@ -70,9 +70,20 @@ static pmix_status_t init_library(pmix_info_t *info, size_t count)
     return rc;
 }
 
+/* For the files that tools look for, libpmix has let others in. */
+static int close_directory(const struct pmixsrv *server,
+                           struct ct_error *reterr)
+{
+    if (chmod(server->config.tmpdir, 0700) < 0)
+        return ct_fail_errno(reterr, "cannot close %s to others",
+                             server->config.tmpdir);
+    return 0;
+}
+
 static int start_library(struct pmixsrv *server, struct ct_error *reterr)
 {
-    pmix_info_t info[2];
+    enum { COUNT = 3 };
+    pmix_info_t info[COUNT];
     pmix_status_t rc;
 
     if (lazy_pmix_load(reterr) < 0)
@@ -85,15 +96,18 @@ static int start_library(struct pmixsrv *server, struct ct_error *reterr)
                    PMIX_STRING);
     PMIX_INFO_LOAD(&info[1], PMIX_SYSTEM_TMPDIR, server->config.tmpdir,
                    PMIX_STRING);
+    PMIX_INFO_LOAD(&info[2], PMIX_SERVER_TOOL_SUPPORT, &server->config.tools,
+                   PMIX_BOOL);
     pmixsrv_accept_upcalls(server);
-    rc = init_library(info, 2);
-    PMIX_INFO_DESTRUCT(&info[0]);
-    PMIX_INFO_DESTRUCT(&info[1]);
+    sockets_find(&server->sockets); /* those that are none of libpmix's */
+    rc = init_library(info, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        PMIX_INFO_DESTRUCT(&info[i]);
     if (rc != PMIX_SUCCESS)
         return ct_fail(reterr, EIO, "the PMIx server does not start: %s",
                        PMIx_Error_string(rc));
     server->initialized = true;
-    return 0;
+    return close_directory(server, reterr);
 }
 
 /* From "OpenPMIx 4.2.2, repo rev: ..." */
@@ -118,8 +132,10 @@ static int open_descriptors(struct pmixsrv *server, struct ct_error *reterr)
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     server->ready = epoll_create1(EPOLL_CLOEXEC);
-    if (server->wake < 0 || server->timer < 0 || server->ready < 0 ||
-        watch(server, server->wake) < 0 || watch(server, server->timer) < 0)
+    if (relays_open(&server->relays) < 0 || server->wake < 0 ||
+        server->timer < 0 || server->ready < 0 ||
+        watch(server, server->wake) < 0 || watch(server, server->timer) < 0 ||
+        watch(server, server->relays.ready) < 0)
         return ct_fail_errno(reterr, "descriptors of the PMIx server");
     return 0;
 }
@@ -138,7 +154,7 @@ struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
     server->next_context = 1;
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->holds, NULL);
-    server->wake = server->timer = server->ready = -1;
+    server->wake = server->timer = server->ready = server->relays.ready = -1;
     if (open_descriptors(server, reterr) < 0 ||
         start_library(server, reterr) < 0) {
         pmixsrv_destroy(server);
@@ -278,9 +294,11 @@ void pmixsrv_destroy(struct pmixsrv *server)
         return;
     }
     pmixsrv_accept_upcalls(NULL);
+    sockets_clear(&server->sockets);
     ct_close(&server->wake);
     ct_close(&server->timer);
     ct_close(&server->ready);
+    relays_close(&server->relays);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->holds);
     free(server);
@@ -308,6 +326,7 @@ void pmixsrv_dispatch(struct pmixsrv *server)
     if (read(server->wake, &count, sizeof count) < 0 && errno != EAGAIN)
         return;
     names_expire(server); /* which sets the timer anew */
+    relays_pump(&server->relays);
     pthread_mutex_lock(&server->lock);
     request = server->first;
     server->first = NULL;

@@ -99,6 +99,9 @@ struct pmixsrv_config {
     const char *tmpdir;
     /* Do ranks see tmpdir at the same path? Else nothing goes through files. */
     bool tmpdir_is_shared;
+    /* Tools of the user may attach. tmpdir has the files with which they find
+       the server. */
+    bool tools;
     struct pmixsrv_callbacks callbacks;
     void *ctx;
 };

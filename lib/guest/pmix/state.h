@@ -9,7 +9,9 @@
 
 #include "base/pack.h"
 #include "guest/pmix/infolist.h"
+#include "guest/pmix/relay.h"
 #include "guest/pmix/server.h"
+#include "guest/pmix/socket.h"
 #include "lazy/pmix.h"
 
 #include <pthread.h>
@@ -45,6 +47,7 @@ struct request {
     size_t ndata;
     pmix_query_t *queries;
     size_t nqueries;
+    int socket; /* tool: its connection, or -1 */
 };
 
 struct published {
@@ -83,16 +86,19 @@ struct pmixsrv {
     struct pset *psets;
     struct published *published;
     struct request *waiting; /* lookups that wait for somebody to publish */
+    struct relays relays;    /* of tools */
     uint64_t next_context;   /* context id of the next group */
     bool initialized;
     bool stopped;
+
+    struct sockets sockets; /* of tools, for libpmix's thread */
 
     /* From libpmix's thread. */
     pthread_mutex_t lock;
     struct request *first, **last;
     int wake;  /* eventfd: there are requests */
     int timer; /* timerfd: a lookup has waited long enough */
-    int ready; /* epoll: either of them */
+    int ready; /* epoll: either of them, or relays */
     bool held;
     pthread_cond_t holds; /* held has become true */
 };

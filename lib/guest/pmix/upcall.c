@@ -164,15 +164,18 @@ static pmix_status_t on_finalized(const pmix_proc_t *proc, void *client,
     return of_client(serve_finalized, proc, client, answer, cbdata);
 }
 
-/* info lives until it is answered. */
+/* info lives until it is answered. Which connection it is, only this thread can
+   tell: it greets one at a time. */
 static void on_tool(pmix_info_t *info, size_t ninfo,
                     pmix_tool_connection_cbfunc_t answer, void *cbdata)
 {
     struct request *request =
         request_new(tool_admit, NULL, info, ninfo, cbdata);
 
-    if (request != NULL)
+    if (request != NULL) {
         request->answer.tool = answer;
+        request->socket = sockets_find(&the_server->sockets);
+    }
     hand_over(request);
 }
 
