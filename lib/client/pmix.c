@@ -678,7 +678,6 @@ static int take_preputs(struct pmix *pmix, struct ct_error *reterr)
 static int find_facts(struct pmix *pmix, struct ct_error *reterr)
 {
     struct client_facts *facts = &pmix->client.facts;
-    CT_AUTO_FREE char *parent = NULL;
     unsigned number;
 
     facts->rank = pmix->me.rank;
