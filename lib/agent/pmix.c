@@ -485,5 +485,5 @@ int pmix_environment(const struct proc *proc, struct strv *env,
 {
     if (add_parents(proc, env) < 0 || add_quirks(proc->job->agent, env) < 0)
         return ct_fail_nomem(reterr);
-    return pmixsrv_expect(proc->job->pmix, proc->rank, env, reterr);
+    return pmixsrv_prepare(proc->job->pmix, proc->rank, env, reterr);
 }

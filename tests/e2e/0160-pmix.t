@@ -23,6 +23,19 @@ done
 exits 0 "all in one job, root" -u root ctrun -n 4 --pset first=0 \
     "${client[@]}" "${whats[@]}"
 
+# --- early ranks ask for a group while late ones are not there yet: with busy
+# CPUs every tenth such job hung
+busy=()
+for _ in 1 2 3 4; do
+    timeout 60 sh -c 'while :; do :; done' &
+    busy+=($!)
+done
+for i in {1..20}; do
+    exits 0 "groups, busy CPUs, $i" ctrun -n 16 "${client[@]}" groups
+done
+kill "${busy[@]}"
+wait "${busy[@]}" 2> /dev/null
+
 for n in 2 4 16; do
     exits 0 "groups by invitation, $n ranks" ctrun -n $n "${client[@]}" invite &&
         is "$(cat "$out")" "invite ok" \

@@ -363,6 +363,29 @@ void pmixsrv_job_drop(struct pmixsrv_job *job)
     job->dropped = true;
 }
 
+/*
+ * All before any of them can connect: of a group that some ask for while others
+ * are not registered libpmix 4.2 does not find out that all are there. The
+ * user's ids are the same in the container (namespace.h).
+ */
+static int register_ranks(struct pmixsrv_job *job, struct ct_error *reterr)
+{
+    for (unsigned rank = 0; rank < job->size; rank++) {
+        pmix_status_t rc;
+        pmix_proc_t proc;
+
+        if (pmixsrv_rank_elsewhere(job, rank))
+            continue;
+        pmixsrv_proc(job, rank, &proc);
+        rc = PMIx_server_register_client(&proc, geteuid(), getegid(),
+                                         &job->states[rank], NULL, NULL);
+        if (rc != PMIX_SUCCESS && rc != PMIX_OPERATION_SUCCEEDED)
+            return ct_fail(reterr, EIO, "PMIx_server_register_client: %s",
+                           PMIx_Error_string(rc));
+    }
+    return 0;
+}
+
 struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
                                        const struct pmixsrv_facts *facts,
                                        struct ct_error *reterr)
@@ -393,6 +416,10 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
     }
     job->next = server->jobs;
     server->jobs = job;
+    if (register_ranks(job, reterr) < 0) {
+        job->dropped = true; /* libpmix knows parts of it */
+        return NULL;
+    }
     return job;
 }
 
@@ -446,21 +473,14 @@ static int add_variables(const pmix_proc_t *proc, struct strv *env,
     return failed < 0 ? ct_fail_nomem(reterr) : 0;
 }
 
-/* The user's ids are the same in the container (namespace.h). */
-int pmixsrv_expect(struct pmixsrv_job *job, unsigned rank, struct strv *env,
-                   struct ct_error *reterr)
+int pmixsrv_prepare(struct pmixsrv_job *job, unsigned rank, struct strv *env,
+                    struct ct_error *reterr)
 {
-    pmix_status_t rc;
     pmix_proc_t proc;
 
     if (make_directory(job, (int)rank, reterr) < 0)
         return -1;
     pmixsrv_proc(job, rank, &proc);
-    rc = PMIx_server_register_client(&proc, geteuid(), getegid(),
-                                     &job->states[rank], NULL, NULL);
-    if (rc != PMIX_SUCCESS && rc != PMIX_OPERATION_SUCCEEDED)
-        return ct_fail(reterr, EIO, "PMIx_server_register_client: %s",
-                       PMIx_Error_string(rc));
     return add_variables(&proc, env, reterr);
 }
 

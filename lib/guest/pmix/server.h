@@ -170,9 +170,9 @@ void pmixsrv_job_drop(struct pmixsrv_job *job);
 const char *pmixsrv_job_nspace(const struct pmixsrv_job *job);
 void *pmixsrv_job_user(const struct pmixsrv_job *job);
 
-/* Expect a client for this rank, and add the variables that it needs. */
-int pmixsrv_expect(struct pmixsrv_job *job, unsigned rank, struct strv *env,
-                   struct ct_error *reterr);
+/* A rank of this node is about to start: add the variables that it needs. */
+int pmixsrv_prepare(struct pmixsrv_job *job, unsigned rank, struct strv *env,
+                    struct ct_error *reterr);
 
 /* What a rank's process has done: finalized means no client is left. */
 enum pmixsrv_state { PMIXSRV_SILENT, PMIXSRV_ACTIVE, PMIXSRV_FINALIZED };
