@@ -1,10 +1,11 @@
 /*
- * agents N [ROUNDS]
+ * agents N [ROUNDS [BYTES]]
  *
  * The overlay of N nodes without their ranks: N processes on this machine, each
- * an agent's share of it, gather ROUNDS times (default 50) 100 bytes of each.
- * Prints "N MEDIAN" with the median time of a gathering at the first node, in
- * milliseconds; one follows the other at once.
+ * an agent's share of it, gather ROUNDS times (default 50) BYTES (default 100)
+ * of each. Prints "N MEDIAN SENT": the median time of a gathering at the first
+ * node, in milliseconds, one following the other at once; and the bytes that
+ * one gathering made the node send that sent most.
  */
 #include "overlay/collective.h"
 #include "overlay/overlay.h"
@@ -22,12 +23,19 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KIND = OVERLAY_USER, BYTES = 100, NODES_MAX = 4096 };
+enum { KIND = OVERLAY_USER, NODES_MAX = 4096 };
 
 /* Seen by all processes. */
 struct shared {
     pthread_barrier_t barrier;
     struct addresses peers[NODES_MAX];
+    size_t sent[NODES_MAX];
+    double median;
+};
+
+struct plan {
+    unsigned count, rounds;
+    size_t bytes;
 };
 
 struct node {
@@ -36,7 +44,10 @@ struct node {
     struct overlay *overlay;
     struct collectives *collectives;
     unsigned *nodes;
+    char *part;
+    size_t part_len;
     unsigned self, count;
+    size_t sent;
     bool done;
 };
 
@@ -76,6 +87,7 @@ static void on_send(void *ctx, unsigned to, const void *bytes, size_t len)
 {
     struct node *node = ctx;
 
+    node->sent += FRAME_HEAD_SIZE + len;
     overlay_send(node->overlay, to, KIND, bytes, len);
 }
 
@@ -93,13 +105,12 @@ static void on_done(void *ctx, const struct collective_part *parts,
 
 static double gather(struct node *node)
 {
-    char bytes[BYTES] = {0};
     struct ct_error err;
     double begin = now();
 
     node->done = false;
     if (collectives_begin(node->collectives, "bench", node->nodes, node->count,
-                          bytes, sizeof bytes, on_done, node, &err) < 0)
+                          node->part, node->part_len, on_done, node, &err) < 0)
         die(err.text);
     while (!node->done)
         event_base_dispatch(node->base);
@@ -130,7 +141,9 @@ static void open_node(struct node *node, int listeners[2])
     node->base = config.base;
     node->collectives = collectives_create(node->self, on_send, node);
     node->nodes = calloc(node->count, sizeof *node->nodes);
-    if (node->base == NULL || node->collectives == NULL || node->nodes == NULL)
+    node->part = calloc(1, node->part_len + 1);
+    if (node->base == NULL || node->collectives == NULL ||
+        node->nodes == NULL || node->part == NULL)
         die("out of memory");
     for (unsigned i = 0; i < node->count; i++)
         node->nodes[i] = i;
@@ -139,11 +152,20 @@ static void open_node(struct node *node, int listeners[2])
         die(err.text);
 }
 
-static _Noreturn void be_node(struct shared *shared, unsigned self,
-                              unsigned count, unsigned rounds)
+static double median(double *times, unsigned count)
 {
-    struct node node = {.shared = shared, .self = self, .count = count};
-    double *times = calloc(rounds, sizeof *times);
+    qsort(times, count, sizeof *times, by_time);
+    return times[count / 2];
+}
+
+static _Noreturn void be_node(struct shared *shared, unsigned self,
+                              const struct plan *plan)
+{
+    struct node node = {.shared = shared,
+                        .self = self,
+                        .count = plan->count,
+                        .part_len = plan->bytes};
+    double *times = calloc(plan->rounds, sizeof *times);
     int listeners[2];
     struct ct_error err;
 
@@ -153,37 +175,60 @@ static _Noreturn void be_node(struct shared *shared, unsigned self,
     pthread_barrier_wait(&shared->barrier);
     open_node(&node, listeners);
     gather(&node); /* connects all */
-    for (unsigned i = 0; i < rounds; i++)
+    for (unsigned i = 0; i < plan->rounds; i++)
         times[i] = gather(&node);
-    qsort(times, rounds, sizeof *times, by_time);
+    shared->sent[self] = node.sent / (plan->rounds + 1);
     if (self == 0)
-        printf("%u %.3f\n", count, times[rounds / 2]);
-    fflush(stdout);
+        shared->median = median(times, plan->rounds);
     overlay_close(node.overlay, 5);
     _exit(0);
 }
 
-int main(int argc, char **argv)
+static struct shared *share(unsigned count)
 {
-    unsigned count = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
-    unsigned rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 50;
     struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pthread_barrierattr_t attr;
-    int status, failed = 0;
 
-    if (count < 1 || count > NODES_MAX || rounds < 1 || shared == MAP_FAILED)
-        die("usage: agents N [ROUNDS]");
+    if (shared == MAP_FAILED)
+        die("out of memory");
     pthread_barrierattr_init(&attr);
     pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
     pthread_barrier_init(&shared->barrier, &attr, count);
+    return shared;
+}
+
+static void report(const struct shared *shared, unsigned count)
+{
+    size_t most = 0;
+
     for (unsigned i = 0; i < count; i++)
+        most = shared->sent[i] > most ? shared->sent[i] : most;
+    printf("%u %.3f %zu\n", count, shared->median, most);
+}
+
+int main(int argc, char **argv)
+{
+    const struct plan plan = {
+        .count = argc > 1 ? (unsigned)atoi(argv[1]) : 0,
+        .rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 50,
+        .bytes = argc > 3 ? strtoul(argv[3], NULL, 10) : 100,
+    };
+    struct shared *shared;
+    int status, failed = 0;
+
+    if (plan.count < 1 || plan.count > NODES_MAX || plan.rounds < 1)
+        die("usage: agents N [ROUNDS [BYTES]]");
+    shared = share(plan.count);
+    for (unsigned i = 0; i < plan.count; i++)
         if (fork() == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            be_node(shared, i, count, rounds);
+            be_node(shared, i, &plan);
         }
     while (wait(&status) > 0)
         if (status != 0 && failed++ == 0)
             kill(0, SIGTERM); /* the others wait for it */
+    if (failed == 0)
+        report(shared, plan.count);
     return failed;
 }
