@@ -7,6 +7,7 @@
 #include "overlay/collective.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { NODES = 6, RADIX = 4, BEGUN_MAX = 64 };
+enum { NODES = 6, RADIX = 4, STEPS = 3, BEGUN_MAX = 64 };
+enum { UP = 1, DOWN, SIZE, EXCHANGE, PASS };
 
 #define MUST(condition)                                                        \
     do {                                                                       \
@@ -40,29 +42,65 @@ static void ignore(void *ctx, unsigned to, const void *bytes, size_t len)
     (void)len;
 }
 
-/* What we hand up our parent takes, whatever we were told. */
-static void check_taken(unsigned from, unsigned to, const void *bytes,
-                        size_t len)
+static void done_early(void *ctx, const struct collective_part *parts,
+                       unsigned count)
 {
-    struct collectives *parent = collectives_create(to, ignore, NULL);
+    (void)ctx;
+    (void)parts;
+    (void)count;
+    MUST(!"it cannot be done");
+}
+
+/* What we hand up or pass on is taken, once, whatever we were told. */
+static void check_taken(unsigned from, unsigned to, bool begun,
+                        const void *bytes, size_t len)
+{
+    struct collectives *all = collectives_create(to, ignore, NULL);
     struct ct_error error = {0};
 
-    MUST(parent != NULL);
-    MUST(collectives_receive(parent, from, bytes, len, &error) == 0);
-    MUST(collectives_receive(parent, from, bytes, len, &error) == -1);
+    MUST(all != NULL);
+    for (unsigned i = 0; begun && i < BEGUN_MAX; i++)
+        MUST(collectives_begin(all, "x", nodes, NODES, "", 0, done_early, NULL,
+                               NULL) == 0);
+    MUST(collectives_receive(all, from, bytes, len, &error) == 0);
+    MUST(collectives_receive(all, from, bytes, len, &error) == -1);
     MUST(error.code == EPROTO);
-    collectives_free(parent);
+    collectives_free(all);
+}
+
+static uint32_t word_at(const char *bytes, size_t len, size_t at)
+{
+    uint32_t word;
+
+    MUST(len >= at + sizeof word);
+    memcpy(&word, bytes + at, sizeof word);
+    return word;
+}
+
+/* Those without any below them have told their parent when they begin. */
+static void check_passed(unsigned from, unsigned to, const char *bytes,
+                         size_t len)
+{
+    unsigned step = word_at(bytes, len, 12 + word_at(bytes, len, 8));
+
+    MUST(step < STEPS && to == (from + NODES - (1U << step)) % NODES);
+    if (to > 1)
+        check_taken(from, to, true, bytes, len);
 }
 
 static void on_send(void *ctx, unsigned to, const void *bytes, size_t len)
 {
     const struct node *node = ctx;
+    unsigned way = word_at(bytes, len, 0);
 
-    MUST(to < NODES && to != node->self && len > 0);
-    if (to < node->self) {
+    MUST(to < NODES && to != node->self);
+    if (way == PASS) {
+        check_passed(node->self, to, bytes, len);
+    } else if (way == UP || way == SIZE) {
         MUST(to == (node->self - 1) / RADIX);
-        check_taken(node->self, to, bytes, len);
+        check_taken(node->self, to, false, bytes, len);
     } else {
+        MUST(way == DOWN || way == EXCHANGE);
         MUST((to - 1) / RADIX == node->self);
     }
 }
@@ -106,7 +144,7 @@ static void receive(struct node *node, unsigned from, const uint8_t *bytes,
         memcpy(copy, bytes, len);
     if (collectives_receive(node->all, from, copy, len, &error) < 0) {
         MUST(error.code == EPROTO || error.code == EINVAL ||
-             error.code == EAGAIN);
+             error.code == EAGAIN || error.code == EMSGSIZE);
         MUST(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);
     }
     free(copy);

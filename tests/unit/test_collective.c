@@ -26,6 +26,8 @@ struct node {
     struct net *net;
     struct collectives *all;
     unsigned self, hops; /* of the message that it is handling */
+    size_t sent;         /* bytes */
+    bool gone;
 };
 
 struct net {
@@ -33,7 +35,8 @@ struct net {
     struct node nodes[ALL];
     struct message *queue;
     size_t len, room, sent;
-    unsigned depth; /* hops of the longest chain of messages */
+    unsigned depth;  /* hops of the longest chain of messages */
+    bool may_vanish; /* nodes that are gone may be sent to */
 };
 
 static char *copy_of(const void *bytes, size_t len)
@@ -53,6 +56,10 @@ static void send_from(void *ctx, unsigned to, const void *bytes, size_t len)
 
     ck_assert_uint_lt(to, net->count);
     ck_assert_uint_ne(to, node->self);
+    ck_assert(net->may_vanish || !net->nodes[to].gone);
+    node->sent += len;
+    if (net->nodes[to].gone)
+        return;
     if (net->len == net->room) {
         net->room = net->room * 2 + 64;
         net->queue = realloc(net->queue, net->room * sizeof *net->queue);
@@ -125,18 +132,22 @@ struct plan {
     const unsigned *nodes;
     unsigned count;
     unsigned salt;
-    size_t size; /* of the parts, or about so */
+    size_t size;         /* of the parts, or about so */
+    const size_t *sizes; /* or by node */
 };
 
 struct end {
     const struct plan *plan;
+    struct node *node; /* leaves when it is done, unless NULL */
     unsigned done;
 };
 
 /* What a node gives: its length and content tell its node and the plan. */
 static size_t part_of(const struct plan *plan, unsigned node, char *ret)
 {
-    size_t len = plan->size > 0 ? plan->size - (node + plan->salt) % 3 : 0;
+    size_t len = plan->sizes != NULL ? plan->sizes[node]
+                 : plan->size > 0    ? plan->size - (node + plan->salt) % 3
+                                     : 0;
 
     for (size_t i = 0; i < len && ret != NULL; i++)
         ret[i] = (char)(node * 7 + plan->salt * 31 + i);
@@ -148,20 +159,23 @@ static void on_done(void *ctx, const struct collective_part *parts,
 {
     struct end *end = ctx;
     const struct plan *plan = end->plan;
-    char *expected = malloc(plan->size + 1);
     bool good = true;
 
     end->done++;
+    if (end->node != NULL)
+        end->node->gone = true;
     ck_assert_uint_eq(count, plan->count);
     for (unsigned i = 0; i < count; i++) {
-        size_t len = part_of(plan, plan->nodes[i], expected);
+        size_t len = part_of(plan, plan->nodes[i], NULL);
+        char *expected = malloc(len + 1);
 
+        part_of(plan, plan->nodes[i], expected);
         good &= parts[i].node == plan->nodes[i] && parts[i].len == len &&
                 parts[i].bytes != NULL &&
                 (len == 0 || memcmp(parts[i].bytes, expected, len) == 0);
+        free(expected);
     }
     ck_assert(good); /* each assertion is a write() */
-    free(expected);
 }
 
 static void begin(struct net *net, const struct plan *plan, unsigned self,
@@ -172,7 +186,7 @@ static void begin(struct net *net, const struct plan *plan, unsigned self,
     char *bytes = malloc(len);
 
     part_of(plan, self, bytes);
-    *end = (struct end){.plan = plan};
+    *end = (struct end){.plan = plan, .node = end->node};
     net->nodes[self].hops = 0;
     if (collectives_begin(net->nodes[self].all, plan->name, plan->nodes,
                           plan->count, bytes, len, on_done, end, &err) < 0)
@@ -227,7 +241,7 @@ START_TEST(all_sizes)
 
     first_nodes(nodes, NODES);
     for (unsigned count = 1; count <= NODES; count++) {
-        const struct plan plan = {"all", nodes, count, count, 40};
+        const struct plan plan = {"all", nodes, count, count, 40, NULL};
         struct net *net = net_create(count);
 
         srand(count);
@@ -242,7 +256,7 @@ START_TEST(no_part_has_bytes)
 {
     static unsigned nodes[30];
     static struct end ends[30];
-    const struct plan plan = {"", nodes, 30, 0, 0};
+    const struct plan plan = {"", nodes, 30, 0, 0, NULL};
     struct net *net = net_create(30);
 
     srand(1);
@@ -257,7 +271,7 @@ START_TEST(parts_of_1_mib)
 {
     static unsigned nodes[22];
     static struct end ends[22];
-    const struct plan plan = {"large", nodes, 22, 0, 1 << 20};
+    const struct plan plan = {"large", nodes, 22, 0, 1 << 20, NULL};
     struct net *net = net_create(22);
 
     srand(1);
@@ -280,7 +294,7 @@ START_TEST(the_depth_is_logarithmic)
     srand(1);
     first_nodes(nodes, ALL);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const struct plan plan = {"deep", nodes, rows[i].count, 0, 8};
+        const struct plan plan = {"deep", nodes, rows[i].count, 0, 8, NULL};
         struct net *net = net_create(rows[i].count);
 
         run_mixed(net, &plan, ends);
@@ -288,6 +302,210 @@ START_TEST(the_depth_is_logarithmic)
         ck_assert_uint_le(net->depth, 2 * rows[i].levels);
         net_free(net);
     }
+}
+END_TEST
+
+/* ---- what is exchanged ---- */
+
+static unsigned step_count(unsigned count)
+{
+    unsigned steps = 0;
+
+    while ((1U << steps) < count)
+        steps++;
+    return steps;
+}
+
+static unsigned level_count(unsigned count)
+{
+    unsigned levels = 0;
+
+    for (unsigned last = count - 1; last > 0; last = (last - 1) / 4)
+        levels++;
+    return levels;
+}
+
+static size_t exchange_messages(unsigned count)
+{
+    return 2 * (count - 1) + (size_t)count * step_count(count);
+}
+
+static size_t random_size(unsigned count)
+{
+    static const unsigned limits[] = {1, 100, 100, 5000, 5000, 64 << 10};
+    unsigned of = count > 20 ? 24 : 7, which = (unsigned)rand() % of;
+
+    return (size_t)rand() % (which == 6 ? 1 << 20 : limits[which % 6]);
+}
+
+static void run_uneven(unsigned count)
+{
+    static unsigned nodes[NODES];
+    static struct end ends[NODES];
+    static size_t sizes[NODES];
+    const struct plan plan = {"uneven", nodes, count, count, 0, sizes};
+    struct net *net = net_create(count);
+
+    srand(count);
+    first_nodes(nodes, count);
+    for (unsigned i = 0; i < count; i++)
+        sizes[i] = random_size(count);
+    sizes[(unsigned)rand() % count] = 0;
+    sizes[(unsigned)rand() % count] = 1 << 20;
+    run_mixed(net, &plan, ends);
+    ck_assert_uint_eq(net->sent, count > 1 ? exchange_messages(count) : 0);
+    ck_assert_uint_le(net->depth, 2 * level_count(count) + step_count(count));
+    net_free(net);
+}
+
+START_TEST(uneven_parts)
+{
+    for (unsigned count = 1; count <= 17; count++)
+        run_uneven(count);
+    run_uneven(33);
+    run_uneven(64);
+}
+END_TEST
+
+/* One node has it all, all of COLLECTIVE_SMALL or one byte more. */
+START_TEST(the_limit)
+{
+    static unsigned nodes[30];
+    static struct end ends[30];
+    static size_t sizes[30];
+    const struct plan plan = {"limit", nodes, 30, 0, 0, sizes};
+    struct net *net = net_create(30);
+
+    srand(1);
+    first_nodes(nodes, 30);
+    for (unsigned node = 0; node < 30; node++) {
+        size_t before = net->sent;
+
+        memset(sizes, 0, sizeof sizes);
+        sizes[(node + 7) % 30] = 100;
+        sizes[node] = COLLECTIVE_SMALL - 100;
+        run_mixed(net, &plan, ends);
+        ck_assert_uint_eq(net->sent - before, 2 * (30 - 1));
+        sizes[node]++;
+        before = net->sent;
+        run_mixed(net, &plan, ends);
+        ck_assert_uint_eq(net->sent - before, exchange_messages(30));
+    }
+    net_free(net);
+}
+END_TEST
+
+static size_t most_sent(const struct net *net)
+{
+    size_t most = 0;
+
+    for (unsigned i = 0; i < net->count; i++)
+        most = net->nodes[i].sent > most ? net->nodes[i].sent : most;
+    return most;
+}
+
+/*
+ * The tree's first node would send four times all of it. What went up the tree
+ * before it was found to be too much is little.
+ */
+START_TEST(nobody_sends_more_than_it_gets)
+{
+    static unsigned nodes[64];
+    static struct end ends[64];
+
+    srand(1);
+    first_nodes(nodes, 64);
+    for (unsigned count = 7; count <= 64; count += 19) {
+        const struct plan plan = {"even", nodes, count, 0, 40000, NULL};
+        struct net *net = net_create(count);
+        size_t signature = sizeof(unsigned) * (count + 1) + strlen("even");
+        size_t heads = (step_count(count) + 5) * (signature + 16) + 8 * count;
+
+        run_mixed(net, &plan, ends);
+        ck_assert_uint_le(most_sent(net),
+                          (count - 1) * plan.size + COLLECTIVE_SMALL + heads);
+        net_free(net);
+    }
+}
+END_TEST
+
+/* Whoever is done may leave: no message finds it gone, and all get done. */
+START_TEST(they_leave_when_done)
+{
+    static unsigned nodes[17];
+    struct end ends[17];
+
+    first_nodes(nodes, 17);
+    for (unsigned seed = 1; seed <= 50; seed++) {
+        const unsigned count = 2 + seed % 16;
+        const struct plan plan = {
+            "leave", nodes, count, 0, COLLECTIVE_SMALL / count + 3, NULL};
+        struct net *net = net_create(count);
+
+        srand(seed);
+        for (unsigned i = 0; i < count; i++)
+            ends[i].node = &net->nodes[i];
+        run_mixed(net, &plan, ends);
+        ck_assert_uint_eq(net->sent, exchange_messages(count));
+        net_free(net);
+    }
+}
+END_TEST
+
+/* What it has sent may have left it or not; what others send is lost. */
+static void kill_node(struct net *net, unsigned victim)
+{
+    net->nodes[victim].gone = true;
+    for (size_t i = net->len; i-- > 0;)
+        if (net->queue[i].to == victim ||
+            (net->queue[i].from == victim && rand() % 2 == 0))
+            free(take(net, i).bytes);
+}
+
+/* False: all was over before. */
+static bool run_with_death(unsigned count, unsigned victim, size_t when)
+{
+    static unsigned nodes[17];
+    struct end ends[17] = {0};
+    const struct plan plan = {
+        "die", nodes, count, 0, COLLECTIVE_SMALL / count + 3, NULL};
+    struct net *net = net_create(count);
+    bool died = false;
+
+    srand(1);
+    net->may_vanish = true;
+    first_nodes(nodes, count);
+    for (unsigned i = 0; i < count; i++)
+        begin(net, &plan, i, &ends[i]);
+    for (; net->len > 0; when--) {
+        if (when == 0) {
+            kill_node(net, victim);
+            died = true;
+        }
+        if (net->len > 0)
+            deliver(net, (size_t)rand() % net->len);
+    }
+    for (unsigned i = 0; i < count; i++)
+        ck_assert_uint_le(ends[i].done, 1);
+    if (!died)
+        check_done(ends, count, 1);
+    net_free(net);
+    return died;
+}
+
+/* It is for the overlay to tell; what is done is right, the rest is silent. */
+START_TEST(a_node_dies_at_each_message)
+{
+    static const unsigned counts[] = {2, 3, 6};
+
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (unsigned victim = 0; victim < counts[i]; victim++) {
+            size_t when = 0;
+
+            while (run_with_death(counts[i], victim, when))
+                when++;
+            ck_assert_uint_eq(when, exchange_messages(counts[i]));
+        }
 }
 END_TEST
 
@@ -311,7 +529,8 @@ START_TEST(subsets)
 
     srand(1);
     for (unsigned round = 0; round < 300; round++) {
-        struct plan plan = {"some", nodes, random_subset(60, nodes), round, 20};
+        struct plan plan = {"some", nodes, random_subset(60, nodes),
+                            round,  20,    NULL};
         size_t before = net->sent;
 
         run_mixed(net, &plan, ends);
@@ -367,7 +586,8 @@ START_TEST(many_at_once)
         srand(seed);
         for (unsigned i = 0; i < PLANS; i++) {
             snprintf(names[i], sizeof names[i], "%u", i);
-            plans[i] = (struct plan){names[i], nodes[i], 0, i, 30};
+            plans[i] = (struct plan){names[i], nodes[i], 0, i, 30, NULL};
+            plans[i].size = i % 6 == 0 ? COLLECTIVE_SMALL / 10 : 30;
             plans[i].count = random_subset(MIXED, nodes[i]);
         }
         run_at_once(net, plans, ends);
@@ -378,8 +598,7 @@ START_TEST(many_at_once)
 }
 END_TEST
 
-/* Parts of different rounds of one name are kept apart. */
-START_TEST(rounds_of_one_name)
+static void run_rounds(size_t size)
 {
     static unsigned nodes[21];
     static struct end ends[8][21];
@@ -389,7 +608,7 @@ START_TEST(rounds_of_one_name)
     srand(1);
     first_nodes(nodes, 21);
     for (unsigned round = 0; round < 8; round++)
-        plans[round] = (struct plan){"r", nodes, 21, round, 9};
+        plans[round] = (struct plan){"r", nodes, 21, round, size, NULL};
     for (unsigned node = 21; node-- > 0;)
         for (unsigned round = 0; round < 8; round++)
             begin(net, &plans[round], node, &ends[round][node]);
@@ -398,14 +617,20 @@ START_TEST(rounds_of_one_name)
         check_done(ends[round], 21, 1);
     net_free(net);
 }
+
+/* Parts of different rounds of one name are kept apart. */
+START_TEST(rounds_of_one_name)
+{
+    run_rounds(9);
+    run_rounds(COLLECTIVE_SMALL / 20);
+}
 END_TEST
 
-/* The first node, and all others inside of the tree, come last. */
-START_TEST(messages_before_begin)
+static void run_first_last(size_t size)
 {
     static unsigned nodes[85];
     static struct end ends[85];
-    const struct plan plan = {"early", nodes, 85, 0, 33};
+    const struct plan plan = {"early", nodes, 85, 0, size, NULL};
     struct net *net = net_create(85);
 
     srand(1);
@@ -417,6 +642,13 @@ START_TEST(messages_before_begin)
     }
     check_done(ends, 85, 1);
     net_free(net);
+}
+
+/* The first node, and all others inside of the tree, come last. */
+START_TEST(messages_before_begin)
+{
+    run_first_last(33);
+    run_first_last(COLLECTIVE_SMALL / 80);
 }
 END_TEST
 
@@ -450,7 +682,7 @@ static void run_chains(unsigned count)
 {
     static unsigned nodes[22];
     struct chain chains[22];
-    const struct plan plan = {"chain", nodes, count, 0, 0};
+    const struct plan plan = {"chain", nodes, count, 0, 0, NULL};
     struct net *net = net_create(count);
 
     first_nodes(nodes, count);
@@ -557,7 +789,7 @@ static bool is_refused(struct node *node, unsigned from, const void *bytes,
 }
 
 /* A message of a collective "x" of nodes 0 to 5: 0 has 1 to 4, and 1 has 5. */
-enum { UP = 1, DOWN = 2, SIX = 6 };
+enum { UP = 1, DOWN, SIZE, EXCHANGE, PASS, SIX = 6 };
 static const unsigned six[SIX] = {0, 1, 2, 3, 4, 5};
 
 struct part {
@@ -597,10 +829,15 @@ static bool refuses(struct node *node, unsigned from, struct pack p)
     ((const struct part[]){__VA_ARGS__}),                                      \
         (sizeof((const struct part[]){__VA_ARGS__}) / sizeof(struct part))
 
-static void begin_six(struct net *net, unsigned self, collective_done *done)
+/* Large enough for six of them to be exchanged. */
+static const char large[COLLECTIVE_SMALL / 5];
+
+static void begin_six(struct net *net, unsigned self, size_t len,
+                      collective_done *done)
 {
-    ck_assert_int_eq(collectives_begin(net->nodes[self].all, "x", six, SIX, "?",
-                                       1, done, NULL, NULL),
+    ck_assert_int_eq(collectives_begin(net->nodes[self].all, "x", six, SIX,
+                                       len == 1 ? "?" : large, len, done, NULL,
+                                       NULL),
                      0);
 }
 
@@ -635,7 +872,8 @@ static void check_bad_up(struct net *net)
     ck_assert(refuses(root, 2, message_of(UP, 4097, 1, PARTS({2, 1}))));
     ck_assert(refuses(root, 2, message_of(UP, UINT32_MAX, 1, PARTS({2, 1}))));
     ck_assert(refuses(root, 2, message_of(0, 0, 1, PARTS({2, 1}))));
-    ck_assert(refuses(root, 2, message_of(3, 0, 1, PARTS({2, 1}))));
+    ck_assert(refuses(root, 2, message_of(6, 0, 1, PARTS({2, 1}))));
+    ck_assert(refuses(root, 2, message_of(UINT32_MAX, 0, 0, NULL, 0)));
 }
 
 static void check_bad_down(struct net *net)
@@ -673,6 +911,71 @@ static void count_done(void *ctx, const struct collective_part *parts,
         ++*done;
 }
 
+static void check_bad_sizes(struct net *net)
+{
+    struct node *root = &net->nodes[0], *inner = &net->nodes[1];
+    const unsigned good = COLLECTIVE_SMALL + 1;
+
+    ck_assert(refuses(root, 5, message_of(SIZE, 0, good, NULL, 0)));
+    ck_assert(refuses(root, 0, message_of(SIZE, 0, good, NULL, 0)));
+    ck_assert(refuses(inner, 0, message_of(SIZE, 0, good, NULL, 0)));
+    ck_assert(refuses(root, 2, message_of(SIZE, 5000, good, NULL, 0)));
+    ck_assert(refuses(root, 2, message_of(SIZE, 0, good, PARTS({2, 1}))));
+    ck_assert(refuses(root, 2, message_of(SIZE, 0, good - 1, NULL, 0)));
+    ck_assert(
+        refuses(root, 2, message_of(SIZE, 0, FRAME_BODY_MAX + 1U, NULL, 0)));
+    ck_assert(refuses(root, 2, message_of(SIZE, 0, UINT32_MAX, NULL, 0)));
+}
+
+static void check_bad_exchange(struct net *net)
+{
+    struct node *root = &net->nodes[0], *inner = &net->nodes[1],
+                *leaf = &net->nodes[5];
+
+    ck_assert(refuses(root, 1, message_of(EXCHANGE, 0, 0, NULL, 0)));
+    ck_assert(refuses(inner, 5, message_of(EXCHANGE, 0, 0, NULL, 0)));
+    ck_assert(refuses(inner, 0, message_of(EXCHANGE, 1, 0, NULL, 0)));
+    ck_assert(refuses(leaf, 0, message_of(EXCHANGE, 0, 0, NULL, 0)));
+    ck_assert(refuses(leaf, 1, message_of(EXCHANGE, 0, 1, NULL, 0)));
+    ck_assert(refuses(leaf, 1, message_of(EXCHANGE, 0, 0, PARTS({1, 1}))));
+}
+
+/* To node 2 come 3, then 4 and 5, then 0 and 1. */
+static void check_bad_passes(struct net *net)
+{
+    struct node *node = &net->nodes[2];
+
+    /* not from whom it should be, no such step or round */
+    ck_assert(refuses(node, 4, message_of(PASS, 0, 0, PARTS({3, 1}))));
+    ck_assert(refuses(node, 3, message_of(PASS, 0, 1, PARTS({4, 1}, {5, 1}))));
+    ck_assert(refuses(node, 2, message_of(PASS, 0, 0, PARTS({3, 1}))));
+    ck_assert(refuses(node, 77, message_of(PASS, 0, 0, PARTS({3, 1}))));
+    ck_assert(refuses(node, 4, message_of(PASS, 0, 3, PARTS({3, 1}))));
+    ck_assert(refuses(node, 4, message_of(PASS, 0, 33, PARTS({3, 1}))));
+    ck_assert(refuses(node, 4, message_of(PASS, 0, UINT32_MAX, NULL, 0)));
+    ck_assert(refuses(node, 3, message_of(PASS, 1, 0, PARTS({3, 1}))));
+    /* parts that are not those */
+    ck_assert(refuses(node, 3, message_of(PASS, 0, 0, NULL, 0)));
+    ck_assert(refuses(node, 3, message_of(PASS, 0, 0, PARTS({4, 1}))));
+    ck_assert(refuses(node, 3, message_of(PASS, 0, 0, PARTS({3, 0}))));
+    ck_assert(refuses(node, 3, message_of(PASS, 0, 0, PARTS({3, 2}))));
+    ck_assert(refuses(node, 3, message_of(PASS, 0, 0, PARTS({3, UINT32_MAX}))));
+    ck_assert(refuses(node, 3, message_of(PASS, 0, 0, PARTS({3, 1}, {4, 1}))));
+    ck_assert(refuses(node, 4, message_of(PASS, 0, 1, PARTS({4, 1}))));
+    ck_assert(refuses(node, 4, message_of(PASS, 0, 1, PARTS({5, 1}, {4, 1}))));
+    ck_assert(refuses(node, 4, message_of(PASS, 0, 1, PARTS({4, 1}, {4, 1}))));
+    ck_assert(
+        refuses(node, 0,
+                message_of(PASS, 0, 2, PARTS({0, 1}, {1, 1}, {2, 1}, {3, 1}))));
+}
+
+static void check_bad_large(struct net *net)
+{
+    check_bad_sizes(net);
+    check_bad_exchange(net);
+    check_bad_passes(net);
+}
+
 /* Bad ones harm none: before the first begins, then at all times. */
 START_TEST(contradicting_messages)
 {
@@ -687,6 +990,7 @@ START_TEST(contradicting_messages)
                                            "?", 1, count_done, &done, NULL),
                          0);
         check_bad_up(net);
+        check_bad_large(net);
         if (self == 5)
             check_bad_down(net);
     }
@@ -696,15 +1000,112 @@ START_TEST(contradicting_messages)
 }
 END_TEST
 
-/* Whatever comes twice is refused the second time, also when all is over. */
-START_TEST(duplicates)
+static void check_large(void *ctx, const struct collective_part *parts,
+                        unsigned count)
+{
+    unsigned *done = ctx;
+
+    ck_assert_uint_eq(count, SIX);
+    for (unsigned i = 0; i < count; i++)
+        ck_assert(parts[i].node == i && parts[i].len == sizeof large &&
+                  memcmp(parts[i].bytes, large, sizeof large) == 0);
+    if (done != NULL)
+        ++*done;
+}
+
+/* At each point of an exchange. */
+START_TEST(contradicting_exchanges)
+{
+    struct net *net = net_create(SIX);
+    unsigned done = 0;
+
+    srand(1);
+    for (unsigned self = 0; self < SIX; self++)
+        ck_assert_int_eq(collectives_begin(net->nodes[self].all, "x", six, SIX,
+                                           large, sizeof large, check_large,
+                                           &done, NULL),
+                         0);
+    while (net->len > 0) {
+        check_bad_large(net);
+        deliver(net, (size_t)rand() % net->len);
+    }
+    check_bad_large(net);
+    ck_assert_uint_eq(done, SIX);
+    net_free(net);
+}
+END_TEST
+
+/* Nothing that is passed is taken before we have told our parent of us. */
+START_TEST(passes_before_begin)
+{
+    struct net *net = net_create(SIX);
+    struct node *node = &net->nodes[2];
+    struct pack p = message_of(PASS, 0, 0, PARTS({3, 1}));
+
+    ck_assert(is_refused(node, 3, p.bytes, p.len));
+    begin_six(net, 2, 1, unexpected);
+    ck_assert(!is_refused(node, 3, p.bytes, p.len)); /* early */
+    ck_assert(is_refused(node, 3, p.bytes, p.len));
+    free(p.bytes);
+    p = message_of(PASS, 0, 0, PARTS({2, 1}));
+    begin_six(net, 1, 1, unexpected); /* has one below it */
+    ck_assert(is_refused(&net->nodes[1], 2, p.bytes, p.len));
+    free(p.bytes);
+    net_free(net);
+}
+END_TEST
+
+static int code_of(struct node *node, unsigned from, struct pack p)
+{
+    int code = receive_code(node, from, p.bytes, p.len);
+
+    free(p.bytes);
+    return code;
+}
+
+START_TEST(more_than_a_frame)
+{
+    struct net *net = net_create(SIX);
+    struct node *root = &net->nodes[0];
+
+    begin_six(net, 0, 1, unexpected);
+    ck_assert_int_eq(
+        code_of(root, 2, message_of(SIZE, 0, FRAME_BODY_MAX - 1, NULL, 0)), 0);
+    ck_assert_int_eq(code_of(root, 3, message_of(UP, 0, 1, PARTS({3, 1}))),
+                     EMSGSIZE);
+    ck_assert_int_eq(
+        code_of(root, 4, message_of(SIZE, 0, FRAME_BODY_MAX, NULL, 0)),
+        EMSGSIZE);
+    net_free(net);
+}
+END_TEST
+
+/* Whoever has more than that must not send it up. */
+START_TEST(large_parts_from_below)
+{
+    static const char part[COLLECTIVE_SMALL + 1];
+
+    for (unsigned more = 0; more <= 1; more++) {
+        struct net *net = net_create(SIX);
+        struct pack p = message_of(UP, 0, 1, NULL, 0);
+
+        pack_u32(&p, 2);
+        pack_u32(&p, COLLECTIVE_SMALL + more);
+        pack_bytes(&p, part, COLLECTIVE_SMALL + more);
+        ck_assert_int_eq(refuses(&net->nodes[0], 2, p), more);
+        net_free(net);
+    }
+}
+END_TEST
+
+static void run_twice(size_t len, collective_done *done)
 {
     struct net *net = net_create(SIX);
 
     srand(1);
     for (int again = 0; again < 3; again++) {
         for (unsigned self = 0; self < SIX; self++)
-            begin_six(net, self, count_done);
+            begin_six(net, self, len, done);
         while (net->len > 0) {
             size_t at = (size_t)rand() % net->len;
             struct message twice = net->queue[at];
@@ -718,24 +1119,37 @@ START_TEST(duplicates)
     }
     net_free(net);
 }
+
+/* Whatever comes twice is refused the second time, also when all is over. */
+START_TEST(duplicates)
+{
+    run_twice(1, count_done);
+    run_twice(sizeof large, check_large);
+}
 END_TEST
 
-START_TEST(every_truncation)
+static void run_truncated(size_t part, collective_done *done)
 {
     struct net *net = net_create(SIX);
 
     srand(1);
     for (unsigned self = 0; self < SIX; self++)
-        begin_six(net, self, count_done);
+        begin_six(net, self, part, done);
     while (net->len > 0) {
         size_t at = (size_t)rand() % net->len;
         const struct message *m = &net->queue[at];
 
-        for (size_t len = 0; len < m->len; len++)
+        for (size_t len = 0; len < m->len; len += len < 200 ? 1 : 1001)
             ck_assert(is_refused(&net->nodes[m->to], m->from, m->bytes, len));
         deliver(net, at);
     }
     net_free(net);
+}
+
+START_TEST(every_truncation)
+{
+    run_truncated(1, count_done);
+    run_truncated(sizeof large, check_large);
 }
 END_TEST
 
@@ -781,7 +1195,7 @@ static void check_mutated(struct net *net, const struct message *m)
     char *bytes = copy_of(m->bytes, m->len);
 
     for (int i = rand() % 3; i >= 0; i--)
-        bytes[(size_t)rand() % m->len] =
+        bytes[(size_t)rand() % (m->len < 100 ? m->len : 100)] =
             (char)(rand() % 2 ? rand() : rand() % 8);
     receive_code(&net->nodes[m->to], m->from, bytes, m->len);
     free(bytes);
@@ -795,14 +1209,14 @@ static void ignore(void *ctx, const struct collective_part *parts,
     ck_assert_uint_eq(count, SIX);
 }
 
-static void run_with_garbage(unsigned seed)
+static void run_with_garbage(unsigned seed, size_t len)
 {
     struct net *net = net_create(SIX);
 
     srand(seed);
     for (unsigned self = 0; self < SIX; self++)
         if (rand() % 8 > 0)
-            begin_six(net, self, ignore);
+            begin_six(net, self, len, ignore);
     while (net->len > 0) {
         struct message message = take(net, (size_t)rand() % net->len);
 
@@ -818,7 +1232,7 @@ static void run_with_garbage(unsigned seed)
 START_TEST(garbage)
 {
     for (unsigned seed = 0; seed < 3000; seed++)
-        run_with_garbage(seed);
+        run_with_garbage(seed, seed % 3 == 0 ? sizeof large : 1);
 }
 END_TEST
 
@@ -830,10 +1244,16 @@ int main(void)
     int failed;
 
     suite_add_tcase(suite, tc);
+    tcase_set_timeout(tc, 60); /* with sanitizers, on a busy machine */
     tcase_add_test(tc, all_sizes);
     tcase_add_test(tc, no_part_has_bytes);
     tcase_add_test(tc, parts_of_1_mib);
     tcase_add_test(tc, the_depth_is_logarithmic);
+    tcase_add_test(tc, uneven_parts);
+    tcase_add_test(tc, the_limit);
+    tcase_add_test(tc, nobody_sends_more_than_it_gets);
+    tcase_add_test(tc, they_leave_when_done);
+    tcase_add_test(tc, a_node_dies_at_each_message);
     tcase_add_test(tc, subsets);
     tcase_add_test(tc, many_at_once);
     tcase_add_test(tc, rounds_of_one_name);
@@ -842,6 +1262,10 @@ int main(void)
     tcase_add_test(tc, begins_that_make_no_sense);
     tcase_add_test(tc, too_many_rounds);
     tcase_add_test(tc, contradicting_messages);
+    tcase_add_test(tc, contradicting_exchanges);
+    tcase_add_test(tc, passes_before_begin);
+    tcase_add_test(tc, more_than_a_frame);
+    tcase_add_test(tc, large_parts_from_below);
     tcase_add_test(tc, duplicates);
     tcase_add_test(tc, every_truncation);
     tcase_add_test(tc, signatures_that_make_no_sense);
