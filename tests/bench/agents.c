@@ -1,17 +1,20 @@
 /*
- * agents N [ROUNDS [BYTES]]
+ * agents N [ROUNDS [BYTES [NETNS]]]
  *
  * The overlay of N nodes without their ranks: N processes on this machine, each
  * an agent's share of it, gather ROUNDS times (default 50) BYTES (default 100)
  * of each. Prints "N MEDIAN SENT": the median time of a gathering at the first
  * node, in milliseconds, one following the other at once; and the bytes that
- * one gathering made the node send that sent most.
+ * one gathering made the node send that sent most. With NETNS each is in a
+ * network of its own, /run/netns/NETNS0 and so on, and uses its eth0.
  */
 #include "overlay/collective.h"
 #include "overlay/overlay.h"
 
 #include <event2/event.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,6 +39,7 @@ struct shared {
 struct plan {
     unsigned count, rounds;
     size_t bytes;
+    const char *netns;
 };
 
 struct node {
@@ -158,6 +162,22 @@ static double median(double *times, unsigned count)
     return times[count / 2];
 }
 
+/* The interface to use. */
+static const char *enter_network(const char *netns, unsigned self)
+{
+    char path[256];
+    int fd;
+
+    if (netns == NULL)
+        return "lo";
+    snprintf(path, sizeof path, "/run/netns/%s%u", netns, self);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+        die("cannot enter a network");
+    close(fd);
+    return "eth0";
+}
+
 static _Noreturn void be_node(struct shared *shared, unsigned self,
                               const struct plan *plan)
 {
@@ -170,7 +190,8 @@ static _Noreturn void be_node(struct shared *shared, unsigned self,
     struct ct_error err;
 
     if (times == NULL ||
-        address_listen("lo", listeners, &shared->peers[self], &err) < 0)
+        address_listen(enter_network(plan->netns, self), listeners,
+                       &shared->peers[self], &err) < 0)
         die("cannot listen");
     pthread_barrier_wait(&shared->barrier);
     open_node(&node, listeners);
@@ -213,12 +234,13 @@ int main(int argc, char **argv)
         .count = argc > 1 ? (unsigned)atoi(argv[1]) : 0,
         .rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 50,
         .bytes = argc > 3 ? strtoul(argv[3], NULL, 10) : 100,
+        .netns = argc > 4 ? argv[4] : NULL,
     };
     struct shared *shared;
     int status, failed = 0;
 
     if (plan.count < 1 || plan.count > NODES_MAX || plan.rounds < 1)
-        die("usage: agents N [ROUNDS [BYTES]]");
+        die("usage: agents N [ROUNDS [BYTES [NETNS]]]");
     shared = share(plan.count);
     for (unsigned i = 0; i < plan.count; i++)
         if (fork() == 0) {
