@@ -110,6 +110,34 @@ who=user
 exits 0 "no container" "${srun[@]}" "$CTRUN" --no-container \
     sh -c 'echo $CTRUN_RANK $CTRUN_SIZE'
 is "$(sort "$out")" $'0 6\n1 6\n2 6\n3 6\n4 6\n5 6' "no container: numbers"
+# more than what fences send through their tree: 4 times 100 values of 900 bytes
+cat > "$work/much" << 'END'
+say()
+{
+    echo "cmd=$*" >&"$PMI_FD" && read -r answer <&"$PMI_FD"
+}
+say init pmi_version=1 pmi_subversion=1
+say get_my_kvsname
+kvs=${answer#*kvsname=} good=0
+for i in {1..100}; do
+    printf -v value '%0900d' "1$PMI_RANK$i"
+    say put "kvsname=$kvs key=$PMI_RANK.$i value=$value"
+done
+say barrier_in
+for ((rank = 0; rank < PMI_SIZE; rank++)); do
+    for i in {1..100}; do
+        printf -v value '%0900d' "1$rank$i"
+        say get "kvsname=$kvs key=$rank.$i"
+        [[ $answer != *" value=$value"* ]] || good=$((good + 1))
+    done
+done
+say finalize
+echo "$good"
+END
+exits 0 "a large fence" srun -Q --mpi=pmi2 -N4 -n4 --ntasks-per-node=1 "$CTRUN" \
+    --pmi --no-container bash "$work/much"
+is "$(cat "$out")" $'400\n400\n400\n400' "a large fence: what"
+rm "$work/much"
 exits 0 "one interface" "${srun[@]}" "$CTRUN" --overlay-if eth0 --pmi "$img" \
     /opt/ctrun/ring 1024
 run "${srun[@]}" "$CTRUN" --overlay-if nosuch0 "$img" /opt/ctrun/ring 1024
