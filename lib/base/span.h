@@ -34,6 +34,18 @@ static inline bool ct_span_is(struct ct_span span, const char *word)
     return ct_span_equal(span, ct_span_str(word));
 }
 
+/* The bytes before the first stop, or all; *rest goes on behind it. */
+static inline struct ct_span ct_span_cut(struct ct_span *rest, char stop)
+{
+    const char *end = rest->len > 0 ? memchr(rest->ptr, stop, rest->len) : NULL;
+    size_t len = end != NULL ? (size_t)(end - rest->ptr) : rest->len;
+    size_t used = end != NULL ? len + 1 : len;
+    struct ct_span token = ct_span(rest->ptr, len);
+
+    *rest = ct_span(rest->ptr + used, rest->len - used);
+    return token;
+}
+
 /*
  * The decimal number that the whole span is ("-12", "7"; no blanks, no plus),
  * within [min, max]. Returns 0, or -1 and leaves *ret alone.

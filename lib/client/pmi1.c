@@ -312,16 +312,10 @@ static void read_codes(struct ct_span list, int *codes, size_t count)
 {
     long code;
 
-    for (size_t i = 0; i < count && list.len > 0; i++) {
-        const char *comma = memchr(list.ptr, ',', list.len);
-        size_t len = comma != NULL ? (size_t)(comma - list.ptr) : list.len;
-
-        if (ct_span_number(ct_span(list.ptr, len), INT_MIN, INT_MAX, &code) ==
+    for (size_t i = 0; i < count && list.len > 0; i++)
+        if (ct_span_number(ct_span_cut(&list, ','), INT_MIN, INT_MAX, &code) ==
             0)
             codes[i] = (int)code;
-        len += comma != NULL;
-        list = ct_span(list.ptr + len, list.len - len);
-    }
 }
 
 static int spawn(struct client *client, const struct client_spawn *spawn,

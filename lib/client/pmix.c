@@ -416,19 +416,6 @@ static int node_put(struct client *client, const char *key, const char *value,
     return rc == PMIX_SUCCESS ? 0 : fail_pmix(pmix, reterr, "PMIx_Put", rc);
 }
 
-/* The rank that the list begins with; *list goes on behind it. */
-static bool next_rank(struct ct_span *list, long *ret)
-{
-    const char *comma =
-        list->len > 0 ? memchr(list->ptr, ',', list->len) : NULL;
-    size_t len = comma != NULL ? (size_t)(comma - list->ptr) : list->len;
-    size_t used = comma != NULL ? len + 1 : len;
-    bool found = ct_span_number(ct_span(list->ptr, len), 0, INT_MAX, ret) == 0;
-
-    *list = ct_span(list->ptr + used, list->len - used);
-    return found;
-}
-
 /* Whichever rank of the node has put it. */
 static int ask_node(const struct pmix *pmix, const char *key, const char *peers,
                     struct client_answer *ret, struct ct_error *reterr)
@@ -437,7 +424,8 @@ static int ask_node(const struct pmix *pmix, const char *key, const char *peers,
     long rank;
 
     ret->found = false;
-    while (!ret->found && next_rank(&list, &rank)) {
+    while (!ret->found &&
+           ct_span_number(ct_span_cut(&list, ','), 0, INT_MAX, &rank) == 0) {
         pmix_status_t rc;
         pmix_value_t *value =
             fetch(pmix, (pmix_rank_t)rank, key, PMIX_IMMEDIATE, &rc);

@@ -39,25 +39,13 @@ static ssize_t frame(const char *buf, size_t len)
     return len < PMI_FRAME_MAX ? 0 : -1;
 }
 
-/* The bytes before the first stop; *rest goes on behind it. */
-static struct ct_span cut(struct ct_span *rest, char stop)
-{
-    const char *end = memchr(rest->ptr, stop, rest->len);
-    size_t len = end != NULL ? (size_t)(end - rest->ptr) : rest->len;
-    size_t used = end != NULL ? len + 1 : len;
-    struct ct_span token = ct_span(rest->ptr, len);
-
-    *rest = ct_span(rest->ptr + used, rest->len - used);
-    return token;
-}
-
 /* Empty tokens are skipped: several blanks are as good as one. */
 static struct ct_span next(struct ct_span *rest, char stop)
 {
-    struct ct_span token = cut(rest, stop);
+    struct ct_span token = ct_span_cut(rest, stop);
 
     while (token.len == 0 && rest->len > 0)
-        token = cut(rest, stop);
+        token = ct_span_cut(rest, stop);
     return token;
 }
 

@@ -283,16 +283,12 @@ static int parse_numbers(const char *text, int array[], int arraylen)
     int count = 0;
 
     while (rest.len > 0 && count < arraylen) {
-        const char *comma = memchr(rest.ptr, ',', rest.len);
-        size_t len = comma != NULL ? (size_t)(comma - rest.ptr) : rest.len;
         long number;
 
-        if (ct_span_number(ct_span(rest.ptr, len), INT32_MIN, INT32_MAX,
+        if (ct_span_number(ct_span_cut(&rest, ','), INT32_MIN, INT32_MAX,
                            &number) < 0)
             return -1;
         array[count++] = (int)number;
-        len += comma != NULL;
-        rest = ct_span(rest.ptr + len, rest.len - len);
     }
     return count;
 }
