@@ -187,46 +187,24 @@ int PMI_Get_kvs_domain_id(char id_str[], int length)
 
 int PMI_Get_clique_size(int *size)
 {
-    struct client *client;
-    size_t count = 0;
-    int *ranks;
-
-    if (size == NULL)
-        return PMI_ERR_INVALID_ARG;
-    client = session_enter();
-    if (client == NULL)
-        return PMI_ERR_INIT;
-    ranks = session_clique(client, &count);
-    session_leave(0, NULL);
-    if (ranks == NULL)
-        return PMI_ERR_NOMEM;
-    free(ranks);
-    *size = (int)count;
-    return PMI_SUCCESS;
+    return size != NULL ? session_clique_size(size) : PMI_ERR_INVALID_ARG;
 }
 
 int PMI_Get_clique_ranks(int ranks[], int length)
 {
-    struct client *client;
-    size_t count = 0;
-    int *found;
-    int rc = PMI_SUCCESS;
+    CT_AUTO_FREE int *found = NULL;
+    size_t count;
+    int rc;
 
     if (ranks == NULL)
         return PMI_ERR_INVALID_ARG;
-    client = session_enter();
-    if (client == NULL)
-        return PMI_ERR_INIT;
-    found = session_clique(client, &count);
-    session_leave(0, NULL);
-    if (found == NULL)
-        return PMI_ERR_NOMEM;
+    rc = session_clique(&found, &count);
+    if (rc != PMI_SUCCESS)
+        return rc;
     if (length < 0 || (size_t)length < count)
-        rc = PMI_ERR_INVALID_LENGTH;
-    else
-        memcpy(ranks, found, count * sizeof *ranks);
-    free(found);
-    return rc;
+        return PMI_ERR_INVALID_LENGTH;
+    memcpy(ranks, found, count * sizeof *ranks);
+    return PMI_SUCCESS;
 }
 
 /* ---- together ---- */

@@ -320,16 +320,12 @@ int PMI2_Info_GetJobAttrIntArray(const char name[], int array[], int arraylen,
 /* Ranks of this node, as PMI-2 has them predefined. */
 static int give_local_ranks(int array[], int arraylen, int *outlen)
 {
-    struct client *client = session_enter();
     CT_AUTO_FREE int *ranks = NULL;
-    size_t count = 0;
+    size_t count;
+    int rc = session_clique(&ranks, &count);
 
-    if (client == NULL)
-        return PMI2_ERR_INIT;
-    ranks = session_clique(client, &count);
-    session_leave(0, NULL);
-    if (ranks == NULL)
-        return PMI2_ERR_NOMEM;
+    if (rc != PMI2_SUCCESS)
+        return rc;
     if (count > (size_t)arraylen)
         count = (size_t)arraylen;
     memcpy(array, ranks, count * sizeof *array);
@@ -360,22 +356,7 @@ int PMI2_Info_GetNodeAttrIntArray(const char name[], int array[], int arraylen,
 
 int PMI2_Info_GetSize(int *size)
 {
-    struct client *client;
-    size_t count = 0;
-    int *ranks;
-
-    if (size == NULL)
-        return PMI2_ERR_INVALID_ARG;
-    client = session_enter();
-    if (client == NULL)
-        return PMI2_ERR_INIT;
-    ranks = session_clique(client, &count);
-    session_leave(0, NULL);
-    if (ranks == NULL)
-        return PMI2_ERR_NOMEM;
-    free(ranks);
-    *size = (int)count;
-    return PMI2_SUCCESS;
+    return size != NULL ? session_clique_size(size) : PMI2_ERR_INVALID_ARG;
 }
 
 /* ---- names ---- */

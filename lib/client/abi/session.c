@@ -250,7 +250,8 @@ static unsigned *find_nodes(struct client *client)
     return ct_steal_ptr(&node_of);
 }
 
-int *session_clique(struct client *client, size_t *ret_count)
+/* NULL: no memory. */
+static int *find_clique(struct client *client, size_t *ret_count)
 {
     const struct client_facts *facts = client_facts(client);
     CT_AUTO_FREE unsigned *node_of = find_nodes(client);
@@ -265,4 +266,26 @@ int *session_clique(struct client *client, size_t *ret_count)
             ranks[count++] = (int)rank;
     *ret_count = count;
     return ranks;
+}
+
+int session_clique(int **ret, size_t *ret_count)
+{
+    struct client *client = session_enter();
+
+    if (client == NULL)
+        return PMI_ERR_INIT;
+    *ret = find_clique(client, ret_count);
+    session_leave(0, NULL);
+    return *ret != NULL ? PMI_SUCCESS : PMI_ERR_NOMEM;
+}
+
+int session_clique_size(int *ret)
+{
+    CT_AUTO_FREE int *ranks = NULL;
+    size_t count;
+    int rc = session_clique(&ranks, &count);
+
+    if (rc == PMI_SUCCESS)
+        *ret = (int)count;
+    return rc;
 }

@@ -42,8 +42,11 @@ void session_abort(int exitcode, const char *text) __attribute__((noreturn));
  */
 unsigned session_round(void);
 
-/* The numbers of the ranks on our node, ascending, to free(). NULL: no memory.
+/*
+ * The ranks on our node, ascending, to free(); and how many they are. Not to be
+ * called when entered. 0 or a code of pmi.h.
  */
-int *session_clique(struct client *client, size_t *ret_count);
+int session_clique(int **ret, size_t *ret_count);
+int session_clique_size(int *ret);
 
 #endif
