@@ -21,7 +21,6 @@ extern char **environ;
 struct host {
     struct host_facts facts;
     char user[64], group[64], home[PATH_MAX], cwd[PATH_MAX];
-    char libpmi[PATH_MAX]; /* where ours are, or "" */
 };
 
 static void look_up_names(struct host *host)
@@ -56,8 +55,6 @@ static int look_at_host(struct host *ret, struct ct_error *reterr)
         return ct_fail_errno(reterr, "cannot tell the working directory");
     ret->facts.cwd = ret->cwd;
     look_up_names(ret);
-    if (!libpmi_find(ret->libpmi, sizeof ret->libpmi))
-        ret->libpmi[0] = '\0';
     return 0;
 }
 
@@ -104,17 +101,18 @@ static int make_plan(const struct app_options *app, const struct host *host,
         .writable_tmpfs = app->writable_tmpfs,
         .pmi_all = app->inject == INJECT_YES,
     };
+    char libpmi[PATH_MAX];
     struct image image;
 
-    if (app->inject != INJECT_NO && host->libpmi[0] != '\0')
-        request.pmi_dir = host->libpmi;
+    if (app->no_container)
+        return plan_make_bare(&request, &host->facts, ret, reterr);
+    if (app->inject != INJECT_NO && libpmi_find(libpmi, sizeof libpmi))
+        request.pmi_dir = libpmi;
     if (app->inject == INJECT_YES && request.pmi_dir == NULL)
         return ct_fail(reterr, ENOENT,
                        "--inject-pmi: ctrun's libpmi.so.0 and libpmi2.so.0 "
                        "are not installed (CTRUN_LIBDIR names another "
                        "directory)");
-    if (app->no_container)
-        return plan_make_bare(&request, &host->facts, ret, reterr);
     if (image_open(app->image, &image, reterr) < 0)
         return -1;
     if (plan_make(&request, &host->facts, &image, ret, reterr) == 0)
