@@ -59,6 +59,8 @@ const char *client_name(const struct client *client)
     return client->ops->name;
 }
 
+const struct client_source client_anybody = {.rank = -1};
+
 static int fail_cannot(const struct client *client, const char *what,
                        struct ct_error *reterr)
 {
@@ -123,11 +125,10 @@ int client_get_from(struct client *client, const struct client_source *from,
                     const char *key, char *buf, size_t size, bool *ret_found,
                     struct ct_error *reterr)
 {
-    static const struct client_source anybody = {.rank = -1};
     struct client_answer answer = {.buf = buf, .size = size};
 
-    if (client->ops->get(client, from != NULL ? from : &anybody, key, &answer,
-                         reterr) < 0)
+    if (client->ops->get(client, from != NULL ? from : &client_anybody, key,
+                         &answer, reterr) < 0)
         return -1;
     *ret_found = answer.found;
     return 0;

@@ -59,6 +59,9 @@ struct client {
     struct client_facts facts;
 };
 
+/* Our job, and whoever has put it. */
+extern const struct client_source client_anybody;
+
 /* Copy text into *ret. ENOSPC when it does not fit. */
 int client_answer_set(struct client_answer *ret, const char *text, size_t len,
                       struct ct_error *reterr);

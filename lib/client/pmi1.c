@@ -170,9 +170,7 @@ static int get(struct client *client, const struct client_source *from,
 static int attr(struct client *client, const char *key,
                 struct client_answer *ret, struct ct_error *reterr)
 {
-    static const struct client_source ours = {.rank = -1};
-
-    return get(client, &ours, key, ret, reterr);
+    return get(client, &client_anybody, key, ret, reterr);
 }
 
 /* ---- attributes of the node ----

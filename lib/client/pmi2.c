@@ -110,11 +110,10 @@ static int get(struct client *client, const struct client_source *from,
  */
 static int await_all(struct client *client, struct ct_error *reterr)
 {
-    static const struct client_source anybody = {.rank = -1};
     char none[1];
     struct client_answer answer = {.buf = none, .size = sizeof none};
 
-    return get(client, &anybody, "-NONEXIST-KEY", &answer, reterr);
+    return get(client, &client_anybody, "-NONEXIST-KEY", &answer, reterr);
 }
 
 static int fence(struct client *client, struct ct_error *reterr)
