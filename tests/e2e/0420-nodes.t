@@ -5,23 +5,13 @@
 . "$(dirname "$0")/../beds/lib.sh"
 # shellcheck source=tests/e2e/guests.sh
 . "$(dirname "$0")/guests.sh"
+# shellcheck disable=SC2034 # for guests.sh
+mpi_interface=eth0
 
 [ -s "$cache/bookworm.key" ] || skip_all "no bookworm (tests/images/build)"
 [ -s "$cache/trixie.key" ] || skip_all "no trixie (tests/images/build)"
 img=$(image trixie "$format")
 bed_up 4
-
-# Open MPI 5 and 6 do not find by themselves which network leads to the others,
-# under their own mpirun neither.
-set_network() # SUITE MPI
-{
-    environment=()
-    case $1,$2 in
-    trixie,ompi | forky,ompi)
-        environment=(OMPI_MCA_btl_tcp_if_include=eth0)
-        ;;
-    esac
-}
 
 # --- who starts the ranks
 by_srun() # PMI NODES

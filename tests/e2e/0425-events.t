@@ -6,6 +6,8 @@
 . "$(dirname "$0")/../beds/lib.sh"
 # shellcheck source=tests/e2e/guests.sh
 . "$(dirname "$0")/guests.sh"
+# shellcheck disable=SC2034 # for guests.sh
+mpi_interface=eth0
 
 # shellcheck disable=SC2046 # words are wanted
 "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -o "$work/pmixclient" \
@@ -74,11 +76,6 @@ fails "without --on-failure=continue"
 told 'rank 1 on node1: ended without' "without --on-failure=continue"
 
 # --- MPIs recover
-set_network() # SUITE MPI
-{
-    environment=(OMPI_MCA_btl_tcp_if_include=eth0)
-}
-
 programs=(recover)
 for layout in "2 2" "2 2 -m cyclic" "4 1"; do
     # shellcheck disable=SC2086 # words are wanted

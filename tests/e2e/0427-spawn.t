@@ -6,21 +6,14 @@
 . "$(dirname "$0")/../beds/lib.sh"
 # shellcheck source=tests/e2e/guests.sh
 . "$(dirname "$0")/guests.sh"
+# shellcheck disable=SC2034 # for guests.sh
+mpi_interface=eth0
 
 # shellcheck disable=SC2046 # words are wanted
 "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -o "$work/pmixclient" \
     "$top/tests/tools/pmixclient.c" $(pkg-config --cflags --libs pmix) ||
     bail_out "the PMIx client cannot be built"
 bed_up 3
-
-# Open MPI 5 does not find by itself which network leads to the others, under its
-# own mpirun neither.
-set_network() # SUITE MPI
-{
-    environment=()
-    [ "$1,$2" != trixie,ompi ] ||
-        environment=(OMPI_MCA_btl_tcp_if_include=eth0)
-}
 
 # Two ranks on each node. An ordinary user's step over pmix hangs now and then:
 # see 0420-nodes.t.

@@ -7,6 +7,8 @@
 . "$(dirname "$0")/../beds/lib.sh"
 # shellcheck source=tests/e2e/guests.sh
 . "$(dirname "$0")/guests.sh"
+# shellcheck disable=SC2034 # for guests.sh
+mpi_interface=eth0
 
 for suite in bookworm trixie forky; do
     [ -s "$cache/$suite.key" ] || skip_all "no $suite (tests/images/build)"
@@ -14,17 +16,6 @@ done
 img=$(image trixie "$format")
 bed_up 2
 version=$(srun --version)
-
-# See 0420-nodes.t.
-set_network() # SUITE MPI
-{
-    environment=()
-    case $1,$2 in
-    trixie,ompi | forky,ompi)
-        environment=(OMPI_MCA_btl_tcp_if_include=eth0)
-        ;;
-    esac
-}
 
 by_srun() # PMI NODES
 {

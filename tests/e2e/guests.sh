@@ -97,12 +97,18 @@ alone()
     grep -qE '^(hello 0|(ring|spawn|levels|connect|onesided) ok) 1( |$)' "$out"
 }
 
-# A test on several nodes has its own. See 0150-open-mpi.t.
+# Open MPI 5 does not find by itself which network leads to the other ranks, nor
+# Open MPI 6 between nodes, under their own mpirun neither.
+mpi_interface=lo # a test on several nodes sets another
 set_network() # SUITE MPI
 {
     environment=()
-    [ "$1,$2" != trixie,ompi ] ||
-        environment=(OMPI_MCA_btl_tcp_if_include=lo)
+    case $1,$2,$mpi_interface in
+    forky,ompi,lo) ;;
+    trixie,ompi,* | forky,ompi,*)
+        environment=("OMPI_MCA_btl_tcp_if_include=$mpi_interface")
+        ;;
+    esac
 }
 
 row() # LABEL SUITE MPI
