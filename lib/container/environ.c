@@ -41,6 +41,8 @@ static const struct row launchers[] = {
     {"OMPI_MCA_mca_base_component_path", "another launcher's: PRRTE leaks it"},
     {"MV2_COMM_WORLD_*", "another launcher's: MVAPICH2"},
     {"FLUX_TASK_*", "another launcher's: Flux"},
+    {"FLUX_JOB_ID", "another launcher's: Flux, whose PMI Open MPI 4.1.0 seeks"},
+    {"FLUX_PMI_LIBRARY_PATH", "another launcher's: Flux"},
     {"PALS_*", "another launcher's: PALS"},
     {"SLURM_PROCID", "another launcher's: Slurm, one task's"},
     {"SLURM_LOCALID", "another launcher's: Slurm, one task's"},
