@@ -414,7 +414,8 @@ static const struct host_adapter *look_for_host(const struct options *options)
         return NULL;
     adapter = host_choose(environ, options->host, &refused);
     for (size_t i = 0; i < refused.count; i++)
-        say(options->verbosity, 2, "host %s", refused.items[i]);
+        say(options->verbosity, is_one_of_many() ? 2 : 1, "host %s",
+            refused.items[i]);
     strv_clear(&refused);
     return adapter;
 }
@@ -433,8 +434,9 @@ static int join_host(struct join *join, const struct host_adapter *adapter,
         *ret_joined = false;
         return host_close(join->conn, reterr);
     }
-    say(join->options->verbosity, 2, "rank %u of %u, by %s", join->rank,
-        join->size, host_adapter_name(adapter));
+    say(join->options->verbosity, join->rank > 0 ? 2 : 1,
+        "rank %u of %u, by %s", join->rank, join->size,
+        host_adapter_name(adapter));
     return join_world(join, ret_told, reterr);
 }
 
