@@ -2,43 +2,38 @@
  * A launcher of MPI programs in one file, for authors who embed libctpmi:
  *
  *   cc -o embed_server embed_server.c $(pkg-config --cflags --libs ctpmi)
- *   ./embed_server [N] PROGRAM [ARGUMENT...]     N (4) ranks on this machine
+ *   ./embed_server PROGRAM [ARGUMENT...]         four ranks on this machine
  *
  * The host owns processes and event loop, the server speaks PMI. A host that
  * has been launched itself also keeps its own PMI* and PMIX* from its ranks.
  */
 #include <ctpmi.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RANKS_MAX = 256 };
+enum { RANKS = 4 };
 
 struct launcher {
-    unsigned size, running;
-    int culprit; /* the rank that failed first, or -1 */
-    int exitcode;
-    pid_t pids[RANKS_MAX];
-    struct ctpmi_client *clients[RANKS_MAX];
-    struct pollfd fds[2 * RANKS_MAX]; /* connections, then processes */
+    int exitcode; /* of the job, once a rank has failed */
+    pid_t pids[RANKS];
+    struct ctpmi_client *clients[RANKS];
+    struct pollfd fds[RANKS];
 };
 
 /* The first failure ends the job; what that does to other ranks is no news. */
-static void end_job(struct launcher *l, unsigned rank, const char *why)
+static void end_job(struct launcher *l, int exitcode, const char *why)
 {
-    if (l->culprit >= 0)
+    if (l->exitcode != 0)
         return;
-    l->culprit = (int)rank;
-    fprintf(stderr, "embed_server: rank %u: %s\n", rank, why);
-    for (unsigned i = 0; i < l->size; i++)
+    l->exitcode = exitcode != 0 ? exitcode : 1;
+    fprintf(stderr, "embed_server: %s\n", why);
+    for (unsigned i = 0; i < RANKS; i++)
         if (l->pids[i] > 0)
             kill(l->pids[i], SIGKILL);
 }
@@ -57,23 +52,15 @@ static void on_watch(void *ctx, struct ctpmi_client *client, int fd, int events)
 static void on_abort(void *ctx, struct ctpmi_client *client, int exitcode,
                      const char *message)
 {
-    struct launcher *l = ctx;
-
-    if (l->culprit < 0)
-        l->exitcode = exitcode;
-    end_job(l, ctpmi_client_rank(client),
-            message[0] != '\0' ? message : "MPI_Abort");
+    (void)client;
+    end_job(ctx, exitcode, message[0] != '\0' ? message : "MPI_Abort");
 }
 
-/*
- * A rank that dies is often seen here first. Its exit code comes with the
- * process, and SIGKILL does not change it: it is on its way out.
- */
 static void on_fault(void *ctx, struct ctpmi_client *client,
                      enum ctpmi_fault kind, const char *text)
 {
-    (void)kind;
-    end_job(ctx, ctpmi_client_rank(client), text);
+    (void)client, (void)kind;
+    end_job(ctx, 1, text);
 }
 
 /* The rank inherits fd, and the variables tell it so. */
@@ -95,12 +82,11 @@ static void start_rank(struct launcher *l, struct ctpmi_job *job, unsigned rank,
                        char **argv)
 {
     struct ctpmi_error err = {.text = "no socket pair"};
-    struct pollfd *process = &l->fds[l->size + rank];
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
         ctpmi_attach(job, rank, pair[0], 0, &err) == NULL) {
-        end_job(l, rank, err.text);
+        end_job(l, 1, err.text);
         return;
     }
     l->pids[rank] = fork();
@@ -108,68 +94,56 @@ static void start_rank(struct launcher *l, struct ctpmi_job *job, unsigned rank,
         exec_rank(job, rank, pair[1], argv);
     /* Kept open here, its end would never be seen. pair[0] is the server's. */
     close(pair[1]);
-    process->events = POLLIN;
-    process->fd = (int)syscall(SYS_pidfd_open, l->pids[rank], 0);
-    if (process->fd >= 0)
-        l->running++;
-    else
-        end_job(l, rank, strerror(errno));
 }
 
-static void reap_rank(struct launcher *l, unsigned rank)
-{
-    struct pollfd *process = &l->fds[l->size + rank];
-    int status, code;
-
-    waitpid(l->pids[rank], &status, 0);
-    code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    close(process->fd);
-    process->fd = -1;
-    l->pids[rank] = 0;
-    l->running--;
-    if (code != 0)
-        end_job(l, rank, "failed");
-    if (l->culprit == (int)rank && l->exitcode == 0)
-        l->exitcode = code;
-}
-
+/* Until all connections have ended, as those of dead ranks do. */
 static void serve(struct launcher *l)
 {
-    while (l->running > 0 && poll(l->fds, 2 * l->size, -1) > 0)
-        for (unsigned i = 0; i < l->size; i++) {
+    for (bool open = true; open && poll(l->fds, RANKS, -1) > 0;) {
+        open = false;
+        for (unsigned i = 0; i < RANKS; i++) {
             if (l->fds[i].fd >= 0 && l->fds[i].revents != 0)
                 ctpmi_ready(l->clients[i], l->fds[i].revents);
-            if (l->fds[l->size + i].revents != 0)
-                reap_rank(l, i);
+            open |= l->fds[i].fd >= 0;
         }
+    }
+}
+
+static void reap(struct launcher *l)
+{
+    for (unsigned i = 0; i < RANKS; i++) {
+        int status;
+
+        if (l->pids[i] <= 0 || waitpid(l->pids[i], &status, 0) < 0)
+            continue; /* never started */
+        l->pids[i] = 0;
+        if (WIFSIGNALED(status))
+            end_job(l, 128 + WTERMSIG(status), "a rank was killed");
+        else if (WEXITSTATUS(status) != 0)
+            end_job(l, WEXITSTATUS(status), "a rank has failed");
+    }
 }
 
 int main(int argc, char **argv)
 {
     const struct ctpmi_callbacks callbacks = {
         .watch = on_watch, .abort = on_abort, .fault = on_fault};
-    struct launcher l = {.size = 4, .culprit = -1};
+    struct launcher l = {0};
     char jobid[32];
-    struct ctpmi_facts facts = {.jobid = jobid};
+    struct ctpmi_facts facts = {.jobid = jobid, .size = RANKS};
+    struct ctpmi *server = ctpmi_create(&callbacks, &l);
 
-    if (argc > 2 && atoi(argv[1]) > 0)
-        l.size = (unsigned)atoi(*++argv);
-    if (argc < 2 || l.size > RANKS_MAX) {
-        fprintf(stderr, "usage: embed_server [N] PROGRAM [ARGUMENT...]\n");
-        return 2;
-    }
-    for (unsigned i = 0; i < 2 * l.size; i++)
+    for (unsigned i = 0; i < RANKS; i++)
         l.fds[i].fd = -1;
     snprintf(jobid, sizeof jobid, "%ld.0", (long)getpid());
-    facts.size = l.size;
-    struct ctpmi *server = ctpmi_create(&callbacks, &l);
     struct ctpmi_job *job =
         server != NULL ? ctpmi_job_create(server, &facts, NULL) : NULL;
-    if (job == NULL)
-        return 1; /* these facts are sound: it is out of memory */
-    for (unsigned rank = 0; rank < l.size && l.culprit < 0; rank++)
+    if (job == NULL || argc < 2)
+        return 2; /* these facts are sound: it is out of memory */
+    for (unsigned rank = 0; rank < RANKS && l.exitcode == 0; rank++)
         start_rank(&l, job, rank, argv + 1);
     serve(&l);
+    reap(&l);
     ctpmi_destroy(server);
-    return l.culprit >= 0 && l.exitcode == 0 ? 1 : l.exitcode;
+    return l.exitcode;
 }
