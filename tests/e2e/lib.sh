@@ -104,6 +104,13 @@ bail_out()
     exit 1
 }
 
+# bash calls this, in a process of its own, for a function that is not there: a
+# check that was not made must not look as if it had passed.
+command_not_found_handle()
+{
+    bail_out "$1 is no command" >&2
+}
+
 # --- the place where a test runs
 
 # Directories we need may lie below /tmp: they stay where they are.
