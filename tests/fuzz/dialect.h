@@ -4,23 +4,10 @@
 #ifndef CT_FUZZ_DIALECT_H
 #define CT_FUZZ_DIALECT_H
 
+#include "tests/fuzz/target.h"
 #include "wire/msg.h"
 
 #include <ctype.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
 
 static void check_inside(struct ct_span span, const char *frame, size_t len)
 {

@@ -7,17 +7,12 @@
  */
 #include "client/carry.h"
 #include "client/client.h"
+#include "tests/fuzz/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
     BY_PMI2 = 1,
@@ -29,14 +24,6 @@ enum {
     ROOM = 100,               /* for an answer */
     CODES = 3,
 };
-
-#define MUST(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
 
 /* ---- values that are carried ---- */
 

@@ -1,46 +1,20 @@
 /*
- * What other nodes may send to one that takes part in collectives. The first
- * byte says which of the nodes 0 to 5 it is, and how many rounds it has begun;
- * then come messages: from whom (a byte; above 127: it begins a round instead),
- * their length (two, little-endian), themselves.
+ * What other nodes may send to one that takes part in collectives: messages of
+ * nodes.h, whose first byte says from whom they are (above 127: it begins a
+ * round instead).
  */
-#include "overlay/collective.h"
+#include "tests/fuzz/nodes.h"
 
 #include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-enum { NODES = 6, RADIX = 4, STEPS = 3, BEGUN_MAX = 64 };
+enum { RADIX = 4, STEPS = 3 };
 enum { UP = 1, DOWN, SIZE, EXCHANGE, PASS };
-
-#define MUST(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
-
-static const unsigned nodes[NODES] = {0, 1, 2, 3, 4, 5};
 
 struct node {
     struct collectives *all;
     unsigned self;
     unsigned begun, done;
 };
-
-static void ignore(void *ctx, unsigned to, const void *bytes, size_t len)
-{
-    (void)ctx;
-    (void)to;
-    (void)bytes;
-    (void)len;
-}
 
 static void done_early(void *ctx, const struct collective_part *parts,
                        unsigned count)
@@ -109,19 +83,10 @@ static void on_done(void *ctx, const struct collective_part *parts,
                     unsigned count)
 {
     struct node *node = ctx;
-    unsigned char sum = 0;
 
     node->done++;
     MUST(node->done <= node->begun);
-    MUST(count == NODES);
-    for (unsigned i = 0; i < count; i++) {
-        const unsigned char *bytes = parts[i].bytes;
-
-        MUST(parts[i].node == i && bytes != NULL);
-        for (size_t k = 0; k < parts[i].len; k++)
-            sum = (unsigned char)(sum + bytes[k]); /* ASan sees each */
-    }
-    (void)sum;
+    check_parts(parts, count, NULL);
 }
 
 static void begin(struct node *node)
@@ -133,19 +98,16 @@ static void begin(struct node *node)
                            node->begun % 5, on_done, node, NULL) == 0);
 }
 
-static void receive(struct node *node, unsigned from, const uint8_t *bytes,
-                    size_t len)
+static void receive(struct node *node, const struct message *message)
 {
-    uint8_t *copy = malloc(len); /* of its own, so that ASan sees its end */
+    void *copy = copy_of(message->bytes, message->len);
     struct ct_error error = {0};
 
-    MUST(copy != NULL || len == 0);
-    if (len > 0)
-        memcpy(copy, bytes, len);
-    if (collectives_receive(node->all, from, copy, len, &error) < 0) {
+    if (collectives_receive(node->all, message->what, copy, message->len,
+                            &error) < 0) {
         MUST(error.code == EPROTO || error.code == EINVAL ||
              error.code == EAGAIN || error.code == EMSGSIZE);
-        MUST(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);
+        check_text(&error);
     }
     free(copy);
 }
@@ -153,24 +115,21 @@ static void receive(struct node *node, unsigned from, const uint8_t *bytes,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct node node = {0};
-    size_t at = 1, len;
+    struct message message;
+    size_t at = 1;
 
     if (size == 0)
         return 0;
     node.self = data[0] % NODES;
     node.all = collectives_create(node.self, on_send, &node);
     MUST(node.all != NULL);
-    for (int i = data[0] / NODES % 4; i > 0; i--)
+    for (int i = data[0] / NODES % BEGUN_AT_FIRST; i > 0; i--)
         begin(&node);
-    while (size - at >= 3) {
-        len = data[at + 1] | (size_t)data[at + 2] << 8;
-        len = len < size - at - 3 ? len : size - at - 3;
-        if (data[at] > 127)
+    while (next_message(data, size, &at, &message))
+        if (message.what > 127)
             begin(&node);
         else
-            receive(&node, data[at], data + at + 3, len);
-        at += 3 + len;
-    }
+            receive(&node, &message);
     collectives_free(node.all);
     return 0;
 }

@@ -1,31 +1,12 @@
 /*
- * What other nodes may send to one that gathers directly, and who drops out.
- * The first byte says which of the nodes 0 to 5 it is, and how many rounds it
- * has begun; then come messages: from whom (a byte; above 127: it begins a
- * round instead; above 63: that one has dropped out), their length (two,
- * little-endian), themselves.
+ * What other nodes may send to one that gathers directly, and who drops out:
+ * messages of nodes.h, whose first byte says from whom they are (above 127: it
+ * begins a round instead; above 63: that one has dropped out).
  */
 #include "overlay/direct.h"
+#include "tests/fuzz/nodes.h"
 
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-enum { NODES = 6, BEGUN_MAX = 64 };
-
-#define MUST(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
-
-static const unsigned nodes[NODES] = {0, 1, 2, 3, 4, 5};
 
 struct node {
     struct directs *all;
@@ -33,14 +14,6 @@ struct node {
     bool out[NODES];
     unsigned begun, done;
 };
-
-static void ignore(void *ctx, unsigned to, const void *bytes, size_t len)
-{
-    (void)ctx;
-    (void)to;
-    (void)bytes;
-    (void)len;
-}
 
 static bool is_awaited(void *ctx, void *begun, unsigned node)
 {
@@ -69,19 +42,10 @@ static void on_done(void *ctx, const struct collective_part *parts,
                     unsigned count)
 {
     struct node *node = ctx;
-    unsigned char sum = 0;
 
     node->done++;
     MUST(node->done <= node->begun);
-    MUST(count == NODES);
-    for (unsigned i = 0; i < count; i++) {
-        const unsigned char *bytes = parts[i].bytes;
-
-        MUST(parts[i].node == i && (bytes != NULL || node->out[i]));
-        for (size_t k = 0; k < parts[i].len; k++)
-            sum = (unsigned char)(sum + bytes[k]); /* ASan sees each */
-    }
-    (void)sum;
+    check_parts(parts, count, node->out);
 }
 
 static void begin(struct node *node)
@@ -101,32 +65,28 @@ static void drop_out(struct node *node, unsigned other)
     directs_review(node->all);
 }
 
-static void receive(struct node *node, unsigned from, const uint8_t *bytes,
-                    size_t len)
+static void receive(struct node *node, const struct message *message)
 {
-    uint8_t *copy = malloc(len); /* of its own, so that ASan sees its end */
+    void *copy = copy_of(message->bytes, message->len);
     struct ct_error error = {0};
 
-    MUST(copy != NULL || len == 0);
-    if (len > 0)
-        memcpy(copy, bytes, len);
-    if (directs_receive(node->all, from, copy, len, &error) < 0) {
+    if (directs_receive(node->all, message->what, copy, message->len, &error) <
+        0) {
         MUST(error.code == EPROTO || error.code == EINVAL ||
              error.code == EAGAIN);
-        MUST(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);
+        check_text(&error);
     }
     free(copy);
 }
 
-static void act(struct node *node, unsigned what, const uint8_t *bytes,
-                size_t len)
+static void act(struct node *node, const struct message *message)
 {
-    if (what > 127)
+    if (message->what > 127)
         begin(node);
-    else if (what > 63)
-        drop_out(node, what % NODES);
+    else if (message->what > 63)
+        drop_out(node, message->what % NODES);
     else
-        receive(node, what, bytes, len);
+        receive(node, message);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -134,21 +94,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct node node = {0};
     struct directs_config config = {
         .send = on_send, .awaits = is_awaited, .ctx = &node};
-    size_t at = 1, len;
+    struct message message;
+    size_t at = 1;
 
     if (size == 0)
         return 0;
     config.self = node.self = data[0] % NODES;
     node.all = directs_create(&config);
     MUST(node.all != NULL);
-    for (int i = data[0] / NODES % 4; i > 0; i--)
+    for (int i = data[0] / NODES % BEGUN_AT_FIRST; i > 0; i--)
         begin(&node);
-    while (size - at >= 3) {
-        len = data[at + 1] | (size_t)data[at + 2] << 8;
-        len = len < size - at - 3 ? len : size - at - 3;
-        act(&node, data[at], data + at + 3, len);
-        at += 3 + len;
-    }
+    while (next_message(data, size, &at, &message))
+        act(&node, &message);
     directs_free(node.all);
     return 0;
 }

@@ -2,23 +2,10 @@
  * A stream of frames as another node may send it, read as the overlay does. The
  * secret is sixteen times 'S', which no fuzzer would guess.
  */
+#include "tests/fuzz/target.h"
 #include "wire/frame.h"
 
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
 
 static const uint8_t secret[FRAME_SECRET_SIZE] = {
     'S', 'S', 'S', 'S', 'S', 'S', 'S', 'S',

@@ -1,22 +1,8 @@
 /* The bytes of an ld.so.cache, which an image brings along. */
 #include "elf/closure.h"
-
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/target.h"
 
 enum { LOOKED_UP_MAX = 16 }; /* each is a walk through the whole cache */
-
-#define MUST(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
 
 struct walk {
     struct ct_span cache;

@@ -2,26 +2,13 @@
  * The input is read twice: as the text of a mapping, and as a map, one byte a
  * rank, that must survive its way through the text.
  */
+#include "tests/fuzz/target.h"
 #include "wire/mapping.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { RANKS = 4096, UNTOUCHED = UINT_MAX };
-
-#define MUST(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
 
 static void check_map(const unsigned *map, unsigned size, size_t room)
 {

@@ -3,22 +3,9 @@
  * nodes there are. What is taken must come back the same from its own bytes.
  */
 #include "agent/share.h"
+#include "tests/fuzz/target.h"
 
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
 
 static void check(const struct share *share, unsigned nodes)
 {
@@ -61,13 +48,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     unsigned nodes = size > 0 ? data[0] : 0;
     size_t len = size > 0 ? size - 1 : 0;
-    uint8_t *copy = malloc(len + 1); /* of its own, so that ASan sees its end */
+    uint8_t *copy = copy_of(len > 0 ? data + 1 : NULL, len);
     struct share share;
     struct ct_error error = {0};
 
-    MUST(copy != NULL);
-    if (len > 0)
-        memcpy(copy, data + 1, len);
     if (share_unpack(copy, len, nodes, &share, &error) == 0) {
         check(&share, nodes);
         check_return(&share, nodes);

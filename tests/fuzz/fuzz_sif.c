@@ -6,25 +6,12 @@
 #include "container/le.h"
 #include "container/sif.h"
 #include "container/squash.h"
+#include "tests/fuzz/target.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { HEAD_MAX = 2048 };
-
-#define MUST(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-            abort();                                                           \
-        }                                                                      \
-    } while (0)
 
 struct file {
     const uint8_t *bytes;
@@ -36,15 +23,10 @@ struct file {
 static uint8_t *read_at(const struct file *file, uint64_t offset, size_t *len)
 {
     size_t rest = offset < file->len ? file->len - (size_t)offset : 0;
-    uint8_t *copy;
 
     if (*len > rest)
         *len = rest;
-    copy = malloc(*len);
-    MUST(copy != NULL || *len == 0);
-    if (*len > 0)
-        memcpy(copy, file->bytes + offset, *len);
-    return copy;
+    return copy_of(*len > 0 ? file->bytes + offset : NULL, *len);
 }
 
 static void check_error(const struct ct_error *error)
