@@ -13,6 +13,35 @@
 
 /* ---- the engines ---- */
 
+/* How it is told which CPUs ranks may use. NULL: it cannot. */
+struct binding {
+    const char *option;
+    const char *units[BIND_SOCKET + 1];
+    const char *cpus;    /* cores for each rank */
+    const char *report;  /* an option of its own, */
+    const char *verbose; /* or a word before the unit */
+};
+
+static const struct binding of_srun = {.option = "--cpu-bind",
+                                       .units = {[BIND_CORE] = "cores",
+                                                 [BIND_NUMA] = "ldoms",
+                                                 [BIND_SOCKET] = "sockets"},
+                                       .cpus = "--cpus-per-task",
+                                       .verbose = "verbose"};
+static const struct binding of_mpirun = {
+    .option = "--bind-to",
+    .units =
+        {[BIND_CORE] = "core", [BIND_NUMA] = "numa", [BIND_SOCKET] = "socket"},
+    .report = "--report-bindings"};
+static const struct binding of_prun = {
+    .option = "--bind-to",
+    .units = {
+        [BIND_CORE] = "core", [BIND_NUMA] = "numa", [BIND_SOCKET] = "package"}};
+static const struct binding of_hydra = {
+    .option = "-bind-to",
+    .units = {
+        [BIND_CORE] = "core", [BIND_NUMA] = "numa", [BIND_SOCKET] = "socket"}};
+
 struct engine {
     const char *name; /* as --engine has it */
     const char *programs[4];
@@ -21,6 +50,7 @@ struct engine {
     /* Ranks for each node: an option, and what is around the number. NULL: it
        is srun, which counts nodes itself. */
     const char *each, *before, *after;
+    const struct binding *binding;
     bool by_name; /* wants an allocation or daemons to be there already */
 };
 
@@ -79,7 +109,16 @@ static int add_ranks(const struct engine *engine, const struct options *options,
 
 /* In the order in which they are looked for when there are --hosts. */
 static const struct engine engines[] = {
-    {"mpiexec", {"mpiexec.hydra"}, "-l", "-hosts", "-f", "-ppn", "", "", false},
+    {"mpiexec",
+     {"mpiexec.hydra"},
+     "-l",
+     "-hosts",
+     "-f",
+     "-ppn",
+     "",
+     "",
+     &of_hydra,
+     false},
     {"mpirun",
      {"mpirun.openmpi", "prterun", "mpirun"},
      "--tag-output",
@@ -88,6 +127,7 @@ static const struct engine engines[] = {
      "--map-by",
      "ppr:",
      ":node",
+     &of_mpirun,
      false},
     {"prun",
      {"prun"},
@@ -97,8 +137,18 @@ static const struct engine engines[] = {
      "--map-by",
      "ppr:",
      ":node",
+     &of_prun,
      true},
-    {"srun", {"srun"}, "--label", "--nodelist", NULL, NULL, NULL, NULL, true},
+    {"srun",
+     {"srun"},
+     "--label",
+     "--nodelist",
+     NULL,
+     NULL,
+     NULL,
+     NULL,
+     &of_srun,
+     true},
 };
 
 enum { ENGINES = sizeof engines / sizeof engines[0] };
@@ -196,6 +246,48 @@ static int add_places(const struct engine *engine,
     return 0;
 }
 
+static int cannot(const struct engine *engine, const char *option,
+                  struct ct_error *reterr)
+{
+    return ct_fail(reterr, EINVAL,
+                   "%s: %s has nothing like it; ask it with --engine-args",
+                   option, engine->name);
+}
+
+/* "verbose,cores" */
+static int add_units(const struct binding *binding, const char *unit,
+                     const char *verbose, struct strv *ret)
+{
+    if (unit == NULL && verbose == NULL)
+        return 0;
+    if (strv_add(ret, binding->option) < 0)
+        return -1;
+    return strv_addf(ret, "%s%s%s", verbose != NULL ? verbose : "",
+                     unit != NULL && verbose != NULL ? "," : "",
+                     unit != NULL ? unit : "");
+}
+
+static int add_binding(const struct engine *engine,
+                       const struct options *options, struct strv *ret,
+                       struct ct_error *reterr)
+{
+    const struct bind_request *bind = &options->bind;
+    const struct binding *binding = engine->binding;
+    const char *report = options->report_bindings ? binding->report : NULL;
+    const char *verbose = options->report_bindings ? binding->verbose : NULL;
+
+    if (options->report_bindings && report == NULL && verbose == NULL)
+        return cannot(engine, "--report-bindings", reterr);
+    if (bind->cpus_per_rank > 1 && binding->cpus == NULL)
+        return cannot(engine, "--cpus-per-rank", reterr);
+    if ((bind->cpus_per_rank > 1 &&
+         add_number(ret, binding->cpus, bind->cpus_per_rank) < 0) ||
+        add_units(binding, binding->units[bind->to], verbose, ret) < 0 ||
+        (report != NULL && strv_add(ret, report) < 0))
+        return ct_fail_nomem(reterr);
+    return 0;
+}
+
 /* Words are cut at blanks; who needs more calls the engine himself. */
 static int add_words(struct strv *ret, const char *words)
 {
@@ -243,7 +335,8 @@ static int build(const struct engine *engine, const struct options *options,
     if ((engine->each != NULL
              ? add_ranks(engine, options, ret, reterr)
              : add_srun(options, facts, path, ret, reterr)) < 0 ||
-        add_places(engine, options, ret, reterr) < 0)
+        add_places(engine, options, ret, reterr) < 0 ||
+        add_binding(engine, options, ret, reterr) < 0)
         return -1;
     return add_self(options, facts, ret) < 0 ? ct_fail_nomem(reterr) : 0;
 }

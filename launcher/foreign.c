@@ -3,16 +3,18 @@
 #include <errno.h>
 #include <stddef.h>
 
-int foreign_refuse(const struct options *options, bool may_label,
+int foreign_refuse(const struct options *options, bool told,
                    struct ct_error *reterr)
 {
     const struct {
         const char *name;
         bool given;
     } rows[] = {
-        {"--bind-to", options->bind.to != BIND_NONE},
-        {"--report-bindings", options->report_bindings},
-        {"--label", options->label && !may_label},
+        {"--bind-to", options->bind.to != BIND_NONE && !told},
+        {"--map-by", options->bind.by != BIND_NONE},
+        {"--oversubscribe", options->bind.oversubscribe},
+        {"--report-bindings", options->report_bindings && !told},
+        {"--label", options->label && !told},
         {"--output", options->output != NULL},
         {"--stdin",
          options->stdin_to != STDIN_RANK || options->stdin_rank != 0},

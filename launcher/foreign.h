@@ -9,8 +9,11 @@
 
 #include <stdbool.h>
 
-/* Another launcher starts the ranks: refuse what is its matter. -1, EINVAL. */
-int foreign_refuse(const struct options *options, bool may_label,
+/*
+ * Another launcher starts the ranks: refuse what is its matter, but for what an
+ * engine can be told (told: we write its command). -1, EINVAL.
+ */
+int foreign_refuse(const struct options *options, bool told,
                    struct ct_error *reterr);
 
 #endif

@@ -465,18 +465,21 @@ static const struct option_row table[] = {
     },
     {
         .names = {"--bind-to"},
+        .engine = true,
         .argument = "none|core|numa|socket",
         .help = "CPUs that a rank may use (default none)",
         .set = set_bind_to,
     },
     {
         .names = {"--map-by"},
+        .engine = true,
         .argument = "core|numa|socket",
         .help = "deal ranks out over these (default core)",
         .set = set_map_by,
     },
     {
         .names = {"--cpus-per-rank"},
+        .engine = true,
         .argument = "N",
         .help = "cores for each rank (default 1)",
         .set = set_count,
@@ -490,6 +493,7 @@ static const struct option_row table[] = {
     },
     {
         .names = {"--report-bindings"},
+        .engine = true,
         .help = "print where each rank may run",
         .set = set_flag,
         .field = JOB_FIELD(report_bindings),

@@ -40,4 +40,22 @@ exits 0 "--report-bindings" ctrun -n 1 --bind-to core --report-bindings \
     "$small" true
 like "$(cat "$err")" 'rank 0.*core' "--report-bindings: a line for rank 0"
 
+# --- an engine binds in its own way
+environment=(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
+for engine in mpiexec mpirun; do
+    program=mpiexec.hydra
+    [ $engine = mpiexec ] || program=mpirun.openmpi
+    if ! command -v $program > /dev/null; then
+        skip "--engine=$engine" "no $program"
+        continue
+    fi
+    exits 0 "--engine=$engine" "$CTRUN" "--engine=$engine" -n "$cores" \
+        --bind-to core "$small" sh -c "$allowed"
+    is "$(sort -u "$out" | wc -l)" "$cores" \
+        "--engine=$engine: each has its own"
+done
+exits 125 "--engine=mpiexec, more" "$CTRUN" --engine=mpiexec -n 1 \
+    --report-bindings "$small" true
+like "$(cat "$err")" '--engine-args' "--engine=mpiexec, more: the way out"
+
 done_testing
