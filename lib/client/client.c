@@ -5,6 +5,7 @@
 #include "client/talk.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -263,4 +264,23 @@ int client_answer_set(struct client_answer *ret, const char *text, size_t len,
     ret->buf[len] = '\0';
     ret->found = true;
     return 0;
+}
+
+int client_look_again(struct client *client, client_look *look, const char *key,
+                      int patience, struct client_answer *ret,
+                      struct ct_error *reterr)
+{
+    enum { PAUSE_MAX = 64 }; /* ms */
+    int pause = 1, paused = 0;
+
+    while (look(client, key, ret, reterr) == 0) {
+        if (ret->found)
+            return 0;
+        if (patience >= 0 && paused >= patience)
+            return ct_fail(reterr, ETIMEDOUT, "nobody has put '%.64s'", key);
+        poll(NULL, 0, pause);
+        paused += patience >= 0 ? pause : 0;
+        pause = pause < PAUSE_MAX ? pause * 2 : pause;
+    }
+    return -1;
 }

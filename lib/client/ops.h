@@ -62,6 +62,18 @@ struct client {
 /* Our job, and whoever has put it. */
 extern const struct client_source client_anybody;
 
+/* A look for what may not be there yet. */
+typedef int client_look(struct client *client, const char *key,
+                        struct client_answer *ret, struct ct_error *reterr);
+
+/*
+ * Look again and again until it is there, soon at first, then each 64 ms.
+ * ETIMEDOUT after patience ms of pauses; -1: never.
+ */
+int client_look_again(struct client *client, client_look *look, const char *key,
+                      int patience, struct client_answer *ret,
+                      struct ct_error *reterr);
+
 /* Copy text into *ret. ENOSPC when it does not fit. */
 int client_answer_set(struct client_answer *ret, const char *text, size_t len,
                       struct ct_error *reterr);

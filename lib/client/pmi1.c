@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 
 /* A server that we have dialled learns who we are, and says it back. */
@@ -229,22 +228,24 @@ static int node_put(struct client *client, const char *key, const char *value,
     return put(client, name, value, reterr);
 }
 
-static int node_get(struct client *client, const char *key, bool wait,
-                    struct client_answer *ret, struct ct_error *reterr)
+static int node_look(struct client *client, const char *key,
+                     struct client_answer *ret, struct ct_error *reterr)
 {
-    enum { PAUSES = 500 }; /* after the first few of 64 ms, so 32 s */
     char name[PMI_KEY_MAX];
 
     if (node_key(client, key, name, reterr) < 0)
         return -1;
-    for (int i = 0; i < PAUSES; i++) {
-        if (attr(client, name, ret, reterr) < 0)
-            return -1;
-        if (ret->found || !wait)
-            return 0;
-        poll(NULL, 0, i < 6 ? 1 << i : 64);
-    }
-    return ct_fail(reterr, ETIMEDOUT, "nobody has put '%.64s'", key);
+    return attr(client, name, ret, reterr);
+}
+
+static int node_get(struct client *client, const char *key, bool wait,
+                    struct client_answer *ret, struct ct_error *reterr)
+{
+    enum { PATIENCE = 32 * 1000 };
+
+    return wait ? client_look_again(client, node_look, key, PATIENCE, ret,
+                                    reterr)
+                : node_look(client, key, ret, reterr);
 }
 
 /* ---- names ---- */

@@ -28,7 +28,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -417,8 +416,8 @@ static int node_put(struct client *client, const char *key, const char *value,
 }
 
 /* Whichever rank of the node has put it. */
-static int ask_node(const struct pmix *pmix, const char *key, const char *peers,
-                    struct client_answer *ret, struct ct_error *reterr)
+static int look_at(const struct pmix *pmix, const char *peers, const char *key,
+                   struct client_answer *ret, struct ct_error *reterr)
 {
     struct ct_span list = ct_span_str(peers);
     long rank;
@@ -441,6 +440,21 @@ static int ask_node(const struct pmix *pmix, const char *key, const char *peers,
     return 0;
 }
 
+static int node_look(struct client *client, const char *key,
+                     struct client_answer *ret, struct ct_error *reterr)
+{
+    const struct pmix *pmix = pmix_of(client);
+    CT_AUTO_FREE char *peers =
+        get_text(pmix, PMIX_RANK_WILDCARD, PMIX_LOCAL_PEERS);
+    char name[PMIX_MAX_KEYLEN + 1];
+
+    if (peers == NULL)
+        return ct_fail(reterr, ENOTSUP,
+                       "the PMIx host does not tell who is on this node");
+    node_key(key, name);
+    return look_at(pmix, peers, name, ret, reterr);
+}
+
 /*
  * PMIx can wait for a key of a rank, and nobody says which rank will put it. So
  * we ask again; the host ends us when somebody who should put it dies.
@@ -448,23 +462,8 @@ static int ask_node(const struct pmix *pmix, const char *key, const char *peers,
 static int node_get(struct client *client, const char *key, bool wait,
                     struct client_answer *ret, struct ct_error *reterr)
 {
-    const struct pmix *pmix = pmix_of(client);
-    CT_AUTO_FREE char *peers =
-        get_text(pmix, PMIX_RANK_WILDCARD, PMIX_LOCAL_PEERS);
-    char name[PMIX_MAX_KEYLEN + 1];
-    int pause = 1; /* ms */
-
-    if (peers == NULL)
-        return ct_fail(reterr, ENOTSUP,
-                       "the PMIx host does not tell who is on this node");
-    node_key(key, name);
-    while (ask_node(pmix, name, peers, ret, reterr) == 0) {
-        if (ret->found || !wait)
-            return 0;
-        poll(NULL, 0, pause);
-        pause = pause < 64 ? pause * 2 : pause;
-    }
-    return -1;
+    return wait ? client_look_again(client, node_look, key, -1, ret, reterr)
+                : node_look(client, key, ret, reterr);
 }
 
 /* ---- names ---- */
