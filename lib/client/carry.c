@@ -1,19 +1,24 @@
 #include "client/carry.h"
 
-static const char mark[] = "%:";
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+
+static const char mark[] = "%:", number_mark[] = "%#", head_mark[] = "%+";
 static const char digits[] = "0123456789abcdef";
 
 enum { MARK_LEN = sizeof mark - 1, HEX_LEN = 3 /* %XX */ };
 
-static bool has_mark(struct ct_span text)
+static bool has_mark(struct ct_span text, const char *which)
 {
-    return text.len >= MARK_LEN && memcmp(text.ptr, mark, MARK_LEN) == 0;
+    return text.len >= MARK_LEN && memcmp(text.ptr, which, MARK_LEN) == 0;
 }
 
 static bool is_plain(const char *value, const char *unsafe)
 {
     return value[0] != '\0' && value[strcspn(value, unsafe)] == '\0' &&
-           !has_mark(ct_span_str(value));
+           (value[0] != '%' || value[1] == '\0' ||
+            strchr(":#+", value[1]) == NULL);
 }
 
 const char *carry_encode(const char *value, const char *unsafe, char *buf,
@@ -42,6 +47,71 @@ const char *carry_encode(const char *value, const char *unsafe, char *buf,
     }
     buf[len] = '\0';
     return buf;
+}
+
+/* FNV-1a */
+static uint64_t number_of(const char *key)
+{
+    uint64_t number = 14695981039346656037u;
+
+    for (; *key != '\0'; key++)
+        number = (number ^ (unsigned char)*key) * 1099511628211u;
+    return number;
+}
+
+const char *carry_key(const char *key, const char *unsafe, char *buf,
+                      size_t size)
+{
+    const char *text = carry_encode(key, unsafe, buf, size);
+    int len;
+
+    if (text != NULL && strlen(text) < size)
+        return text;
+    len = snprintf(buf, size, "%s%016llx", number_mark,
+                   (unsigned long long)number_of(key));
+    return (size_t)len < size ? buf : NULL;
+}
+
+size_t carry_head_write(const struct carry_head *head,
+                        char buf[CARRY_HEAD_SIZE])
+{
+    return (size_t)snprintf(buf, CARRY_HEAD_SIZE, "%s%u-%u-%u:", head_mark,
+                            head->rank, head->number, head->more);
+}
+
+void carry_piece_key(const struct carry_head *head, unsigned i,
+                     char buf[CARRY_HEAD_SIZE])
+{
+    snprintf(buf, CARRY_HEAD_SIZE, "%s%u-%u-%u", head_mark, head->rank,
+             head->number, i);
+}
+
+static int cut_number(struct ct_span *text, char end, long max, unsigned *ret)
+{
+    long number;
+
+    if (ct_span_number(ct_span_cut(text, end), 0, max, &number) < 0)
+        return -1;
+    *ret = (unsigned)number;
+    return 0;
+}
+
+int carry_head_read(struct ct_span text, struct carry_head *ret,
+                    struct ct_span *ret_piece)
+{
+    struct carry_head head;
+
+    if (!has_mark(text, head_mark) || memchr(text.ptr, ':', text.len) == NULL)
+        return -1;
+    text = ct_span(text.ptr + MARK_LEN, text.len - MARK_LEN);
+    if (cut_number(&text, '-', INT_MAX, &head.rank) < 0 ||
+        cut_number(&text, '-', INT_MAX, &head.number) < 0 ||
+        cut_number(&text, ':', CARRY_MORE_MAX, &head.more) < 0 ||
+        head.more == 0)
+        return -1;
+    *ret = head;
+    *ret_piece = text;
+    return 0;
 }
 
 static int digit(char c)
@@ -89,7 +159,7 @@ static long undo(struct ct_span text, char *buf, size_t size)
 
 long carry_decode(struct ct_span text, char *buf, size_t size)
 {
-    long len = has_mark(text) ? undo(text, buf, size) : -2;
+    long len = has_mark(text, mark) ? undo(text, buf, size) : -2;
 
     if (len >= -1)
         return len;

@@ -36,7 +36,9 @@ struct client *client_open(int fd, const struct pmi_dialect *dialect,
     talk->wire = wire_of(dialect);
     talk->dialect = &pmi_dialect_1;
     talk->is_slurm = start->jobid != NULL;
-    talk->broken = talk->groups = talk->node_known = false;
+    talk->broken = talk->groups = false;
+    talk->cut_values = 0;
+    talk->node_prefix[0] = '\0';
     talk->subversion = start->want_groups ? 2 : 1;
     talk->held = talk->used = 0;
     snprintf(talk->jobid, sizeof talk->jobid, "%s",

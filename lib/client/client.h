@@ -92,9 +92,9 @@ struct client *client_open_alone(struct ct_error *reterr);
 const struct client_facts *client_facts(const struct client *client);
 
 /*
- * EMSGSIZE when key or value is longer than the facts allow or the question
- * than servers read; EINVAL when the dialect cannot carry the key. A value that
- * it cannot carry is written in a way that client_get() undoes (carry.h).
+ * EMSGSIZE when key or value is longer than the facts allow. What the wire
+ * cannot carry, or not at that length, is written in a way that client_get()
+ * undoes (carry.h).
  */
 int client_put(struct client *client, const char *key, const char *value,
                struct ct_error *reterr);

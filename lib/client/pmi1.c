@@ -1,5 +1,5 @@
 #include "base/scope.h"
-#include "client/talk.h"
+#include "client/pieces.h"
 #include "wire/mapping.h"
 
 #include <errno.h>
@@ -102,14 +102,32 @@ static int begin(struct client *client, const struct client_start *start,
     return get_kvsname(client, reterr);
 }
 
-static int put(struct client *client, const char *key, const char *value,
-               struct ct_error *reterr)
+static int put_text(struct client *client, const char *key, const char *text,
+                    struct ct_error *reterr)
 {
     talk_begin(client, "put");
     talk_str(client, "kvsname", client->facts.jobid);
-    talk_key_of(client, key);
-    talk_value_of(client, "value", value);
+    talk_str(client, "key", key);
+    talk_str(client, "value", text);
     return talk_do(client, "put_result", reterr);
+}
+
+static int ask_text(struct client *client, const struct client_source *from,
+                    const char *key, struct ct_error *reterr)
+{
+    talk_begin(client, "get");
+    talk_str(client, "kvsname",
+             from->jobid != NULL ? from->jobid : client->facts.jobid);
+    talk_str(client, "key", key);
+    return talk_ask(client, "get_result", reterr);
+}
+
+static const struct pieces kvs = {.put = put_text, .ask = ask_text};
+
+static int put(struct client *client, const char *key, const char *value,
+               struct ct_error *reterr)
+{
+    return pieces_put(client, &kvs, key, value, reterr);
 }
 
 static int fence(struct client *client, struct ct_error *reterr)
@@ -159,11 +177,7 @@ static int get(struct client *client, const struct client_source *from,
                const char *key, struct client_answer *ret,
                struct ct_error *reterr)
 {
-    talk_begin(client, "get");
-    talk_str(client, "kvsname",
-             from->jobid != NULL ? from->jobid : client->facts.jobid);
-    talk_key_of(client, key);
-    return talk_get(client, "get_result", "value", ret, reterr);
+    return pieces_get(client, &kvs, from, key, ret, reterr);
 }
 
 static int attr(struct client *client, const char *key,
@@ -200,42 +214,44 @@ static int find_node(struct client *client, long *ret, struct ct_error *reterr)
     return 0;
 }
 
-static int node_key(struct client *client, const char *key,
-                    char ret[PMI_KEY_MAX], struct ct_error *reterr)
+/* Their place: that of all keys, with our node's number before each. */
+static int find_place(struct client *client, struct pieces *ret,
+                      struct ct_error *reterr)
 {
     struct talk *talk = talk_of(client);
-    int len;
+    char *prefix = talk->node_prefix;
+    long node;
 
-    if (!talk->node_known && find_node(client, &talk->node, reterr) < 0)
-        return -1;
-    talk->node_known = true;
-    if (talk->node < 0)
-        len = snprintf(ret, PMI_KEY_MAX, "local::%s", key);
-    else
-        len = snprintf(ret, PMI_KEY_MAX, "local::%ld::%s", talk->node, key);
-    if (len >= PMI_KEY_MAX)
-        return ct_fail(reterr, EMSGSIZE, "the key '%.64s' is too long", key);
+    if (prefix[0] == '\0') {
+        if (find_node(client, &node, reterr) < 0)
+            return -1;
+        if (node < 0)
+            snprintf(prefix, sizeof talk->node_prefix, "local::");
+        else
+            snprintf(prefix, sizeof talk->node_prefix, "local::%ld::", node);
+    }
+    *ret = (struct pieces){.put = put_text, .ask = ask_text, .prefix = prefix};
     return 0;
 }
 
 static int node_put(struct client *client, const char *key, const char *value,
                     struct ct_error *reterr)
 {
-    char name[PMI_KEY_MAX];
+    struct pieces node;
 
-    if (node_key(client, key, name, reterr) < 0)
+    if (find_place(client, &node, reterr) < 0)
         return -1;
-    return put(client, name, value, reterr);
+    return pieces_put(client, &node, key, value, reterr);
 }
 
 static int node_look(struct client *client, const char *key,
                      struct client_answer *ret, struct ct_error *reterr)
 {
-    char name[PMI_KEY_MAX];
+    struct pieces node;
 
-    if (node_key(client, key, name, reterr) < 0)
+    if (find_place(client, &node, reterr) < 0)
         return -1;
-    return attr(client, name, ret, reterr);
+    return pieces_get(client, &node, &client_anybody, key, ret, reterr);
 }
 
 static int node_get(struct client *client, const char *key, bool wait,
@@ -254,7 +270,7 @@ static int publish(struct client *client, const char *name, const char *port,
                    struct ct_error *reterr)
 {
     talk_begin(client, "publish_name");
-    talk_str(client, "service", name);
+    talk_value_of(client, "service", name);
     talk_value_of(client, "port", port);
     return talk_do(client, "publish_result", reterr);
 }
@@ -263,7 +279,7 @@ static int unpublish(struct client *client, const char *name,
                      struct ct_error *reterr)
 {
     talk_begin(client, "unpublish_name");
-    talk_str(client, "service", name);
+    talk_value_of(client, "service", name);
     return talk_do(client, "unpublish_result", reterr);
 }
 
@@ -271,7 +287,7 @@ static int lookup(struct client *client, const char *name,
                   struct client_answer *ret, struct ct_error *reterr)
 {
     talk_begin(client, "lookup_name");
-    talk_str(client, "service", name);
+    talk_value_of(client, "service", name);
     return talk_get(client, "lookup_result", "port", ret, reterr);
 }
 
@@ -279,7 +295,7 @@ static void add_preputs(struct client *client, const struct client_spawn *spawn)
 {
     talk_num(client, "preput_num", (long)spawn->preput_count);
     for (size_t i = 0; i < spawn->preput_count; i++) {
-        talk_item(client, "preput_key_", i, spawn->preputs[i].key);
+        talk_key_item(client, "preput_key_", i, spawn->preputs[i].key);
         talk_value_item(client, "preput_val_", i, spawn->preputs[i].value);
     }
 }

@@ -1,4 +1,4 @@
-#include "client/talk.h"
+#include "client/pieces.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -82,26 +82,40 @@ static int begin(struct client *client, const struct client_start *start,
     return get_jobid(client, reterr);
 }
 
-static int put(struct client *client, const char *key, const char *value,
-               struct ct_error *reterr)
+static int put_text(struct client *client, const char *key, const char *text,
+                    struct ct_error *reterr)
 {
     talk_begin(client, "kvs-put");
-    talk_key_of(client, key);
-    talk_value_of(client, "value", value);
+    talk_str(client, "key", key);
+    talk_str(client, "value", text);
     return talk_do(client, "kvs-put-response", reterr);
 }
 
 /* Hydra ends mpiexec on a jobid other than its own. */
-static int get(struct client *client, const struct client_source *from,
-               const char *key, struct client_answer *ret,
-               struct ct_error *reterr)
+static int ask_text(struct client *client, const struct client_source *from,
+                    const char *key, struct ct_error *reterr)
 {
     talk_begin(client, "kvs-get");
     talk_str(client, "jobid",
              from->jobid != NULL ? from->jobid : client->facts.jobid);
     talk_num(client, "srcid", from->rank);
-    talk_key_of(client, key);
-    return talk_get(client, "kvs-get-response", "value", ret, reterr);
+    talk_str(client, "key", key);
+    return talk_ask(client, "kvs-get-response", reterr);
+}
+
+static const struct pieces kvs = {.put = put_text, .ask = ask_text};
+
+static int put(struct client *client, const char *key, const char *value,
+               struct ct_error *reterr)
+{
+    return pieces_put(client, &kvs, key, value, reterr);
+}
+
+static int get(struct client *client, const struct client_source *from,
+               const char *key, struct client_answer *ret,
+               struct ct_error *reterr)
+{
+    return pieces_get(client, &kvs, from, key, ret, reterr);
 }
 
 /*
@@ -124,37 +138,82 @@ static int fence(struct client *client, struct ct_error *reterr)
     return talk_of(client)->is_slurm ? 0 : await_all(client, reterr);
 }
 
+static int ask_job_text(struct client *client, const struct client_source *from,
+                        const char *key, struct ct_error *reterr)
+{
+    (void)from;
+    talk_begin(client, "info-getjobattr");
+    talk_str(client, "key", key);
+    return talk_ask(client, "info-getjobattr-response", reterr);
+}
+
 static int attr(struct client *client, const char *key,
                 struct client_answer *ret, struct ct_error *reterr)
 {
-    talk_begin(client, "info-getjobattr");
-    talk_key_of(client, key);
-    return talk_get(client, "info-getjobattr-response", "value", ret, reterr);
+    static const struct pieces job = {.ask = ask_job_text};
+
+    return pieces_get(client, &job, &client_anybody, key, ret, reterr);
+}
+
+/* ---- attributes of the node ---- */
+
+static int put_node_text(struct client *client, const char *key,
+                         const char *text, struct ct_error *reterr)
+{
+    talk_begin(client, "info-putnodeattr");
+    talk_str(client, "key", key);
+    talk_str(client, "value", text);
+    return talk_do(client, "info-putnodeattr-response", reterr);
+}
+
+static int ask_node(struct client *client, const char *key, const char *wait,
+                    struct ct_error *reterr)
+{
+    talk_begin(client, "info-getnodeattr");
+    talk_str(client, "key", key);
+    talk_str(client, "wait", wait);
+    return talk_ask(client, "info-getnodeattr-response", reterr);
+}
+
+static int ask_node_text(struct client *client,
+                         const struct client_source *from, const char *key,
+                         struct ct_error *reterr)
+{
+    (void)from;
+    return ask_node(client, key, "FALSE", reterr);
+}
+
+static int await_node_text(struct client *client,
+                           const struct client_source *from, const char *key,
+                           struct ct_error *reterr)
+{
+    (void)from;
+    return ask_node(client, key, "TRUE", reterr);
 }
 
 static int node_put(struct client *client, const char *key, const char *value,
                     struct ct_error *reterr)
 {
-    talk_begin(client, "info-putnodeattr");
-    talk_key_of(client, key);
-    talk_value_of(client, "value", value);
-    return talk_do(client, "info-putnodeattr-response", reterr);
+    static const struct pieces node = {.put = put_node_text};
+
+    return pieces_put(client, &node, key, value, reterr);
 }
 
 static int node_get(struct client *client, const char *key, bool wait,
                     struct client_answer *ret, struct ct_error *reterr)
 {
-    talk_begin(client, "info-getnodeattr");
-    talk_key_of(client, key);
-    talk_str(client, "wait", wait ? "TRUE" : "FALSE");
-    return talk_get(client, "info-getnodeattr-response", "value", ret, reterr);
+    static const struct pieces node = {.ask = ask_node_text};
+    static const struct pieces node_later = {.ask = await_node_text};
+
+    return pieces_get(client, wait ? &node_later : &node, &client_anybody, key,
+                      ret, reterr);
 }
 
 static int publish(struct client *client, const char *name, const char *port,
                    struct ct_error *reterr)
 {
     talk_begin(client, "name-publish");
-    talk_str(client, "name", name);
+    talk_value_of(client, "name", name);
     talk_value_of(client, "port", port);
     talk_num(client, "infokeycount", 0);
     return talk_do(client, "name-publish-response", reterr);
@@ -164,7 +223,7 @@ static int unpublish(struct client *client, const char *name,
                      struct ct_error *reterr)
 {
     talk_begin(client, "name-unpublish");
-    talk_str(client, "name", name);
+    talk_value_of(client, "name", name);
     talk_num(client, "infokeycount", 0);
     return talk_do(client, "name-unpublish-response", reterr);
 }
@@ -176,7 +235,7 @@ static int lookup(struct client *client, const char *name,
     const struct pmi_msg *msg = &talk_of(client)->msg;
 
     talk_begin(client, "name-lookup");
-    talk_str(client, "name", name);
+    talk_value_of(client, "name", name);
     talk_num(client, "infokeycount", 0);
     if (talk_ask(client, "name-lookup-response", reterr) < 0)
         return -1;
@@ -189,7 +248,7 @@ static void add_preputs(struct client *client, const struct client_spawn *spawn)
 {
     talk_num(client, "preputcount", (long)spawn->preput_count);
     for (size_t i = 0; i < spawn->preput_count; i++) {
-        talk_item(client, "ppkey", i, spawn->preputs[i].key);
+        talk_key_item(client, "ppkey", i, spawn->preputs[i].key);
         talk_value_item(client, "ppval", i, spawn->preputs[i].value);
     }
 }

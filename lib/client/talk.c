@@ -7,8 +7,6 @@
  */
 #include "client/talk.h"
 
-#include "client/carry.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -21,7 +19,7 @@
 
 enum { PMI2_HEAD = 6 };
 
-static size_t question_max(const struct talk *talk)
+size_t talk_line_max(const struct talk *talk)
 {
     if (talk->dialect == &pmi_dialect_2)
         return sizeof talk->out_bytes;
@@ -36,7 +34,7 @@ void talk_begin(struct client *client, const char *command)
     talk->question = command;
     talk->out = (struct pmi_out){
         .buf = talk->out_bytes,
-        .size = question_max(talk),
+        .size = talk_line_max(talk),
     };
     talk->dialect->begin(&talk->out, command);
 }
@@ -77,22 +75,16 @@ void talk_num(struct client *client, const char *key, long value)
     pmi_add_num(talk->dialect, &talk->out, key, value);
 }
 
-static void add_carried(struct client *client, const char *key,
-                        const char *value, const char *unsafe)
+void talk_value_of(struct client *client, const char *key, const char *value)
 {
     struct talk *talk = talk_of(client);
-    const char *text =
-        carry_encode(value, unsafe, talk->carried, sizeof talk->carried);
+    const char *text = carry_encode(value, talk->wire->unsafe, talk->carried,
+                                    sizeof talk->carried);
 
-    if (text == NULL)
+    if (text == NULL || strlen(text) >= CLIENT_VALUE_SIZE)
         talk->out.broken = true;
     else
         talk_str(client, key, text);
-}
-
-void talk_value_of(struct client *client, const char *key, const char *value)
-{
-    add_carried(client, key, value, talk_of(client)->wire->unsafe);
 }
 
 /* Room for the longest prefix that we use. */
@@ -121,9 +113,18 @@ void talk_value_item(struct client *client, const char *prefix, size_t number,
     talk_value_of(client, item_key(key, prefix, number), value);
 }
 
-void talk_key_of(struct client *client, const char *key)
+void talk_key_item(struct client *client, const char *prefix, size_t number,
+                   const char *value)
 {
-    add_carried(client, "key", key, talk_of(client)->wire->unsafe_in_key);
+    struct talk *talk = talk_of(client);
+    char key[ITEM_SIZE], name[CLIENT_KEY_SIZE];
+    const char *text =
+        carry_key(value, talk->wire->unsafe_in_key, name, sizeof name);
+
+    if (text == NULL)
+        talk->out.broken = true;
+    else
+        talk_str(client, item_key(key, prefix, number), text);
 }
 
 /* Say of what question *reterr speaks. */
@@ -367,22 +368,39 @@ static bool says_not_found(const struct talk *talk)
            (found->len == 5 && strncasecmp(found->ptr, "FALSE", 5) == 0);
 }
 
+int talk_text(struct client *client, const char *key, struct ct_span *ret,
+              bool *ret_found, struct ct_error *reterr)
+{
+    struct talk *talk = talk_of(client);
+    const struct ct_span *text;
+
+    /* Hydra from 4.1 on says "not found" by an rc and nothing else */
+    *ret_found = !says_no(talk) && !says_not_found(talk);
+    if (!*ret_found)
+        return 0;
+    text = pmi_msg_get(&talk->msg, key);
+    if (text == NULL || text->len == 0)
+        return fail_lacks(talk, key, reterr);
+    *ret = *text;
+    return 0;
+}
+
+int talk_decode(struct client *client, struct ct_span text,
+                struct client_answer *ret, struct ct_error *reterr)
+{
+    if (carry_decode(text, ret->buf, ret->size) < 0)
+        return fail_too_long(talk_of(client), text.len, reterr);
+    return 0;
+}
+
 int talk_value(struct client *client, const char *key,
                struct client_answer *ret, struct ct_error *reterr)
 {
-    struct talk *talk = talk_of(client);
-    const struct ct_span *value;
+    struct ct_span text;
 
-    /* Hydra from 4.1 on says "not found" by an rc and nothing else */
-    ret->found = !says_no(talk) && !says_not_found(talk);
-    if (!ret->found)
-        return 0;
-    value = pmi_msg_get(&talk->msg, key);
-    if (value == NULL || value->len == 0)
-        return fail_lacks(talk, key, reterr);
-    if (carry_decode(*value, ret->buf, ret->size) < 0)
-        return fail_too_long(talk, value->len, reterr);
-    return 0;
+    if (talk_text(client, key, &text, &ret->found, reterr) < 0)
+        return -1;
+    return ret->found ? talk_decode(client, text, ret, reterr) : 0;
 }
 
 int talk_get(struct client *client, const char *answer, const char *key,

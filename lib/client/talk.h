@@ -4,6 +4,7 @@
 #ifndef CT_CLIENT_TALK_H
 #define CT_CLIENT_TALK_H
 
+#include "client/carry.h"
 #include "client/ops.h"
 
 enum {
@@ -30,18 +31,19 @@ struct talk {
     int fd;
     const struct talk_wire *wire;
     const struct pmi_dialect *dialect; /* PMI-1's while PMI-2 begins */
-    bool is_slurm;   /* or ctrun: PMI_JOBID is set, a fence of PMI-2 waits */
-    bool broken;     /* who speaks next is not known any longer */
-    bool groups;     /* the server speaks PMI-1.2 */
-    int subversion;  /* of PMI-1, that we ask for */
-    bool node_known; /* PMI-1 has been asked for it */
-    long node;       /* -1: it does not tell */
+    bool is_slurm;  /* or ctrun: PMI_JOBID is set, a fence of PMI-2 waits */
+    bool broken;    /* who speaks next is not known any longer */
+    bool groups;    /* the server speaks PMI-1.2 */
+    int subversion; /* of PMI-1, that we ask for */
+    unsigned cut_values;  /* put in pieces so far */
+    char node_prefix[32]; /* of keys of the node, where that is PMI-1; "" before
+                             it is known */
     const char *question; /* its command, for errors */
     struct pmi_out out;
     size_t held, used; /* bytes in `in`; those of the answer in msg */
     struct pmi_msg msg;
-    char carried[CLIENT_VALUE_SIZE]; /* a value of the question, encoded */
-    char jobid[PMI_KVSNAME_MAX];     /* PMI_JOBID */
+    char carried[CARRY_SIZE(CLIENT_VALUE_SIZE)]; /* a value, encoded */
+    char jobid[PMI_KVSNAME_MAX];                 /* PMI_JOBID */
     char out_bytes[PMI_FRAME_MAX];
     char in[PMI_FRAME_MAX];
 };
@@ -50,6 +52,9 @@ static inline struct talk *talk_of(struct client *client)
 {
     return (struct talk *)client; /* its first member */
 }
+
+/* Bytes that a question may have. */
+size_t talk_line_max(const struct talk *talk);
 
 /* Begin a question; add to it; ask. command lives until the answer is there. */
 void talk_begin(struct client *client, const char *command);
@@ -68,8 +73,9 @@ void talk_item(struct client *client, const char *prefix, size_t number,
 void talk_value_item(struct client *client, const char *prefix, size_t number,
                      const char *value);
 
-/* The same for key=, whose value is the key of a pair. */
-void talk_key_of(struct client *client, const char *key);
+/* The same for one whose value is the key of a pair. */
+void talk_key_item(struct client *client, const char *prefix, size_t number,
+                   const char *value);
 
 /* Send the question. */
 int talk_send(struct client *client, struct ct_error *reterr);
@@ -97,7 +103,16 @@ int talk_word(struct client *client, const char *key, char *buf, size_t size,
 int talk_number(struct client *client, const char *key, unsigned *ret,
                 struct ct_error *reterr);
 
-/* The value under key of the answer to a get, if there is one. */
+/* What stands under key of the answer to a get, if there is something. It is
+   valid until the next question. */
+int talk_text(struct client *client, const char *key, struct ct_span *ret,
+              bool *ret_found, struct ct_error *reterr);
+
+/* The value that it stands for. */
+int talk_decode(struct client *client, struct ct_span text,
+                struct client_answer *ret, struct ct_error *reterr);
+
+/* Both. */
 int talk_value(struct client *client, const char *key,
                struct client_answer *ret, struct ct_error *reterr);
 

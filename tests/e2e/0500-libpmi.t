@@ -34,10 +34,10 @@ compile ours_pairs conform_pmi2 libpmi2.so.0 -I"$top/lib/client/abi" \
     -DCONFORM_PAIRS
 # what each is asked alone, since some servers end or hang a client for it
 # shellcheck disable=SC2034 # by its name
-asked_pmi1=(names fork-get spawn spawn-bad reinit abort fork-finalize null)
+asked_pmi1=(limits names fork-get spawn spawn-bad reinit abort fork-finalize null)
 # shellcheck disable=SC2034
-asked_pmi2=(ring get-null names fork-get spawn spawn-bad connect reinit abort
-    fork-finalize null)
+asked_pmi2=(limits node-limits ring get-null names fork-get spawn spawn-bad
+    connect reinit abort fork-finalize null)
 
 # --- what answers
 size=4
@@ -229,7 +229,7 @@ meant+='^keys[.](empty|one-more|too-long|semicolon)$|'
 meant+='^values[.](like-command|semicolon.*|one-more|too-long)$|'
 meant+='^(missing[.].*|node-arrays[.]words|get[.](too-small|one-byte))$|'
 # the node's, as the header says; and one for each command
-meant+='^(slurms-facts[.]node-size|spawn[.]errors)$|'
+meant+='^(slurms-facts[.]node-size|spawn[.]errors|(node-)?limits[.].*)$|'
 # Slurm has none of these for PMI-1, or has them of its own
 meant+='^(mapping|names|spawn|spawn-bad|groups|create|iterate|options)[.]|'
 meant+='^(again[.]|(ids|init)[.](id-max|key-max|appnum)$)'

@@ -63,6 +63,31 @@ static void check_encoding(const char *value, const char *unsafe)
     free(there);
 }
 
+/* What is read as a head is written so, but for zeros before numbers. */
+static void check_head(struct ct_span text)
+{
+    struct carry_head head, again;
+    struct ct_span piece;
+    char buf[CARRY_HEAD_SIZE];
+
+    if (carry_head_read(text, &head, &piece) < 0)
+        return;
+    MUST(head.more >= 1 && head.more <= CARRY_MORE_MAX);
+    MUST(piece.ptr + piece.len == text.ptr + text.len);
+    MUST(carry_head_write(&head, buf) == strlen(buf));
+    MUST(carry_head_read(ct_span_str(buf), &again, &piece) == 0);
+    MUST(piece.len == 0 && memcmp(&head, &again, sizeof head) == 0);
+}
+
+static void check_key(const char *key, const char *unsafe)
+{
+    char buf[24];
+    const char *text = carry_key(key, unsafe, buf, sizeof buf);
+
+    MUST(text != NULL && strlen(text) < sizeof buf);
+    MUST(text[0] != '\0' && text[strcspn(text, unsafe)] == '\0');
+}
+
 static void check_carried(const uint8_t *data, size_t size)
 {
     struct ct_span text = ct_span((const char *)data, size);
@@ -72,6 +97,8 @@ static void check_carried(const uint8_t *data, size_t size)
     MUST(small == NULL || strlen(small) <= strlen(value));
     check_encoding(value, ";\n\\");
     check_encoding(value, " \n\\=");
+    check_key(value, " \n\\=");
+    check_head(text);
     free(small);
     free(value);
 }

@@ -424,6 +424,71 @@ void test_keys(void)
     key_trip("empty", "", false);
 }
 
+/* ---- as long as can be, and nothing that is easily carried ---- */
+
+static const struct {
+    const char *name, *bytes;
+} fills[] = {
+    {"letters", "v"},       {"blanks", " "},    {"semicolons", ";"},
+    {"equals", "="},        {"newlines", "\n"}, {"backslashes", "\\"},
+    {"percents", "%"},      {"marks", "%:"},    {"high", "\377"},
+    {"mixed", "a;=\n\\ %"},
+};
+
+const char *fill(char *to, size_t len, const char *bytes)
+{
+    for (size_t i = 0; i < len; i++)
+        to[i] = bytes[i % strlen(bytes)];
+    to[len] = '\0';
+    return to;
+}
+
+/* Keys that differ in their last byte alone. */
+static void long_keys(const char *bytes)
+{
+    char one[TEXT_SIZE], two[TEXT_SIZE];
+    size_t len = (size_t)self.key_max - 1;
+
+    fill(one, len, bytes);
+    fill(two, len, bytes);
+    one[len - 1] = '1';
+    two[len - 1] = '2';
+    if (self.rank == 0) {
+        code_good("key", self.api->put(one, "of one"));
+        code_good("key", self.api->put(two, "of two"));
+    }
+    self.api->fence();
+    code_good("key", self.api->get(one, buf, (int)sizeof buf));
+    text_is("key", buf, "of one");
+    code_good("key", self.api->get(two, buf, (int)sizeof buf));
+    text_is("key", buf, "of two");
+}
+
+static void long_pair(const char *bytes)
+{
+    char key[TEXT_SIZE];
+
+    fill(key, (size_t)self.key_max - 1, bytes);
+    key[self.key_max - 2] = '3';
+    fill(expected, (size_t)self.value_max - 1, bytes);
+    if (self.rank == self.size - 1)
+        code_good("pair", self.api->put(key, expected));
+    self.api->fence();
+    code_good("pair", self.api->get(key, buf, (int)sizeof buf));
+    text_is("pair", buf, expected);
+    self.api->fence();
+}
+
+void test_limits(void)
+{
+    for (size_t i = 0; i < sizeof fills / sizeof *fills; i++) {
+        fill(expected, (size_t)self.value_max - 1, fills[i].bytes);
+        round_trip(fills[i].name, expected, true);
+        long_keys(fills[i].bytes);
+        long_pair(fills[i].bytes);
+    }
+}
+
 void test_missing(void)
 {
     strcpy(buf, "as before");

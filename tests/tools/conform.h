@@ -101,6 +101,7 @@ bool is_leader(void); /* the first of its node's */
 
 void test_values(void);
 void test_keys(void);
+void test_limits(void);
 void test_missing(void);
 void test_again(void);
 void test_many(void);
@@ -112,6 +113,9 @@ void test_mapping(void);
 
 /* A text of that length to be got back: one for each seed. */
 const char *text_of(char *buf, size_t len, unsigned seed);
+
+/* A text of that length, of those bytes again and again. */
+const char *fill(char *to, size_t len, const char *bytes);
 
 /* The path of this program, for what is spawned. */
 const char *own_path(void);

@@ -719,6 +719,7 @@ static const struct conform_test tests[] = {
     {"threads", DURING, test_threads},
     {"fork", DURING, test_fork},
     {"after", AFTER, test_after},
+    {"limits", ASKED, test_limits},
     {"names", ASKED, test_names},
     {"fork-get", ASKED, test_fork_get},
     {"spawn", ASKED, test_spawn},

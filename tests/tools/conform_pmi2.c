@@ -437,6 +437,29 @@ static void test_node_arrays(void)
                                                     &len, &found));
 }
 
+/* As long as can be, and nothing that is easily carried. */
+static void test_node_limits(void)
+{
+    static const char bytes[] = ";=\n\\ %";
+    char key[PMI2_MAX_KEYLEN], text[PMI2_MAX_ATTRVALUE];
+    char buf[PMI2_MAX_ATTRVALUE] = "";
+    int found = -1;
+
+    meet_neighbours();
+    fill(key, sizeof key - 1, bytes);
+    fill(text, sizeof text - 1, bytes);
+    if (is_leader()) {
+        usleep(LATE_US);
+        code_good("put", PMI2_Info_PutNodeAttr(key, text));
+    }
+    code_good("get", PMI2_Info_GetNodeAttr(key, buf, sizeof buf, &found, 1));
+    number_is("found", found, 1);
+    text_is("get", buf, text);
+    key[sizeof key - 2] = 'x';
+    code_good("other", PMI2_Info_GetNodeAttr(key, buf, sizeof buf, &found, 0));
+    number_is("other", found, 0);
+}
+
 /* ---- names ---- */
 
 static void test_names(void)
@@ -746,6 +769,8 @@ static const struct conform_test tests[] = {
     {"fork", DURING, test_fork},
     {"after", AFTER, test_after},
     {"get-null", ASKED, test_get_null},
+    {"limits", ASKED, test_limits},
+    {"node-limits", ASKED, test_node_limits},
     {"names", ASKED, test_names},
     {"fork-get", ASKED, test_fork_get},
     {"spawn", ASKED, test_spawn},

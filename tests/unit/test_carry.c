@@ -136,6 +136,59 @@ START_TEST(what_nobody_encoded_is_itself)
 }
 END_TEST
 
+static const struct {
+    const char *key, *text;
+} keys[] = {
+    {"key", "key"},
+    {"a=b", "%:a%3db"},
+    {"%#1", "%:%25#1"},
+    {"%+1", "%:%25+1"},
+    {"%", "%"},
+    {"1234567890123456789", "1234567890123456789"},
+    {"12345678901234567890", "%#11065064a8286cbd"},
+    {"=======", "%#d4f43c6a53728132"},
+    {"======-", "%#d4f44c6a53729c62"},
+};
+
+/* In 20 bytes; other versions of us must find it. */
+START_TEST(keys_of_any_length)
+{
+    char buf[20];
+    const char *text = carry_key(keys[_i].key, " \n\\=", buf, sizeof buf);
+
+    ck_assert_ptr_nonnull(text);
+    ck_assert_str_eq(text, keys[_i].text);
+    ck_assert_ptr_null(carry_key("=======", "=", buf, 18));
+}
+END_TEST
+
+static const char *const no_heads[] = {
+    "",          "%+",         "%+1-2-3",   "%+1-2-0:x", "%+1-2-100:x",
+    "%+1-2:x",   "%+a-2-3:x",  "%+1--3:x",  "%+-1-2-3:", "%:1-2-3:x",
+    "x%+1-2-3:", "%+1-2-3-4:", "%+1-2-03x",
+};
+
+START_TEST(heads_of_pieces)
+{
+    const struct carry_head head = {.rank = 4294967294, .more = 99};
+    char buf[CARRY_HEAD_SIZE];
+    struct carry_head read = {0};
+    struct ct_span piece;
+
+    ck_assert_uint_eq(carry_head_write(&head, buf), strlen(buf));
+    ck_assert_str_eq(buf, "%+4294967294-0-99:");
+    carry_piece_key(&head, 3, buf);
+    ck_assert_str_eq(buf, "%+4294967294-0-3");
+    ck_assert_int_eq(
+        carry_head_read(ct_span_str("%+7-2147483647-1:a:b"), &read, &piece), 0);
+    ck_assert(read.rank == 7 && read.number == 2147483647 && read.more == 1);
+    ck_assert(ct_span_is(piece, "a:b"));
+    for (int i = 0; i < COUNT(no_heads); i++)
+        ck_assert_int_eq(
+            carry_head_read(ct_span_str(no_heads[i]), &read, &piece), -1);
+}
+END_TEST
+
 /* Bytes behind the text are none of ours. */
 START_TEST(text_ends_where_it_ends)
 {
@@ -160,6 +213,8 @@ static TCase *make_case(void)
     tcase_add_loop_test(tc, limits_of_encoding, 0, COUNT(spellings));
     tcase_add_loop_test(tc, limits_of_decoding, 0, COUNT(spellings));
     tcase_add_loop_test(tc, what_nobody_encoded_is_itself, 0, COUNT(malformed));
+    tcase_add_loop_test(tc, keys_of_any_length, 0, COUNT(keys));
+    tcase_add_test(tc, heads_of_pieces);
     tcase_add_test(tc, text_ends_where_it_ends);
     return tc;
 }

@@ -608,8 +608,8 @@ START_TEST(unsendable)
     ck_assert_int_eq(client_put(talk.client, "k", value, &talk.err), -1);
     expect_error(&talk, EMSGSIZE, "value");
     value[1023] = '\0'; /* within the limit, but not in a line */
-    ck_assert_int_eq(client_put(talk.client, "k", value, &talk.err), -1);
-    expect_error(&talk, EINVAL, "put: too long");
+    ck_assert_int_eq(client_publish(talk.client, "k", value, &talk.err), -1);
+    expect_error(&talk, EINVAL, "publish_name: too long");
     ck_assert_str_eq(talk_heard(&talk), "");
     say_line(&talk, "cmd=put_result rc=0\n");
     ck_assert_int_eq(client_put(talk.client, "k", "v", &talk.err), 0);
@@ -748,7 +748,7 @@ END_TEST
 START_TEST(spawn_with_blanks)
 {
     const char *const args[] = {"x y", "=", "a;b"};
-    const struct client_pair preput = {"k", "v w"};
+    const struct client_pair preput = {"k =", "v w"};
     const struct client_command command = {
         .path = "my prog", .argv = args, .argc = 3, .maxprocs = 1};
     const struct client_spawn spawn = {.commands = &command,
@@ -762,7 +762,8 @@ START_TEST(spawn_with_blanks)
     ASKED(&talk, client_spawn(talk.client, &spawn, NULL, 0, NULL, 0, &talk.err),
           "mcmd=spawn\nnprocs=1\nexecname=my prog\ntotspawns=1\n"
           "spawnssofar=1\narg1=x y\narg2==\narg3=a;b\nargcnt=3\npreput_num=1\n"
-          "preput_key_0=k\npreput_val_0=%:v%20w\ninfo_num=0\nendcmd\n");
+          "preput_key_0=%:k%20%3d\npreput_val_0=%:v%20w\ninfo_num=0\n"
+          "endcmd\n");
     talk_end(&talk);
 }
 END_TEST
@@ -933,7 +934,7 @@ START_TEST(attributes_of_the_node_1)
 }
 END_TEST
 
-/* A node's name takes some of a key's length. */
+/* A node's name takes some of a key's length: a longer key becomes a number. */
 START_TEST(long_attributes_of_the_node_1)
 {
     size_t room = PMI_KEY_MAX - 1 - strlen("local::0::");
@@ -944,15 +945,18 @@ START_TEST(long_attributes_of_the_node_1)
     memset(key, 'k', room);
     open_as(&talk, HYDRA_11);
     say_line(&talk, "cmd=get_result rc=0 value=(vector,(0,4,4))\n"
-                    "cmd=put_result rc=0\n");
+                    "cmd=put_result rc=0\ncmd=put_result rc=0\n"
+                    "cmd=get_result rc=0 value=v\n");
     ck_assert_int_eq(client_node_put(talk.client, key, "v", &talk.err), 0);
-    talk_heard(&talk);
+    ck_assert_ptr_nonnull(strstr(talk_heard(&talk), key));
     key[room] = 'k';
-    REFUSED(&talk, client_node_put(talk.client, key, "v", &talk.err), EMSGSIZE);
-    REFUSED(&talk,
-            client_node_get(talk.client, key, true, buf, sizeof buf, &found,
-                            &talk.err),
-            EMSGSIZE);
+    ASKED(&talk, client_node_put(talk.client, key, "v", &talk.err),
+          "cmd=put " KVS " key=local::0::%#fb7616266ff308f7 value=v\n");
+    ASKED(&talk,
+          client_node_get(talk.client, key, true, buf, sizeof buf, &found,
+                          &talk.err),
+          GET("local::0::%#fb7616266ff308f7"));
+    ck_assert_str_eq(buf, "v");
     talk_end(&talk);
 }
 END_TEST
@@ -965,12 +969,15 @@ START_TEST(names_of_services)
 
     open_as(&talk, HYDRA_11);
     say_line(&talk, "cmd=publish_result rc=0\n"
+                    "cmd=publish_result rc=0\n"
                     "cmd=lookup_result rc=0 port=%:p%20q\n"
                     "cmd=lookup_result rc=1 port=\n"
                     "cmd=unpublish_result rc=0\n"
                     "cmd=unpublish_result rc=1 msg=not_there\n");
     ASKED(&talk, client_publish(talk.client, "s", "p q", &talk.err),
           "cmd=publish_name service=s port=%:p%20q\n");
+    ASKED(&talk, client_publish(talk.client, "s t", "p", &talk.err),
+          "cmd=publish_name service=%:s%20t port=p\n");
     ASKED(&talk,
           client_lookup(talk.client, "s", buf, sizeof buf, &found, &talk.err),
           "cmd=lookup_name service=s\n");
@@ -1192,23 +1199,51 @@ END_TEST
 
 /* ---- how long a question may be ---- */
 
-/* The longest value; -1: any that the facts allow. */
-static int longest_value(struct talk *talk)
-{
-    static char value[PMI_VALUE_MAX];
-    int len = 0;
+/* What is put, and what a server of PMI-1 then has. */
+struct kept {
+    int count;
+    struct {
+        char key[PMI_KEY_MAX], text[PMI_VALUE_MAX];
+    } pairs[16];
+};
 
-    for (int i = PMI_VALUE_MAX - 1; i > 0 && len == 0; i--) {
-        memset(value, 'v', sizeof value);
-        value[i] = '\0';
-        say_line(talk, "cmd=put_result rc=0\n");
-        if (client_put(talk->client, "k", value, &talk->err) == 0)
-            len = i;
-        else
-            ck_assert_int_eq(talk->err.code, EINVAL);
-        talk_heard(talk);
+static void keep(struct talk *talk, struct kept *ret)
+{
+    char *line = (char *)(uintptr_t)talk_heard(talk), *end;
+
+    for (ret->count = 0; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+        ck_assert_int_le(end + 1 - line, 1024);
+        ck_assert_int_lt(ret->count, COUNT(ret->pairs));
+        ck_assert_int_eq(sscanf(line, "cmd=put " KVS " key=%63s value=%1023s",
+                                ret->pairs[ret->count].key,
+                                ret->pairs[ret->count].text),
+                         2);
+        ret->count++;
     }
-    return len == PMI_VALUE_MAX - 1 ? -1 : len;
+}
+
+static void put_pieces(struct talk *talk, const char *key, const char *value,
+                       struct kept *ret)
+{
+    for (int i = 0; i < COUNT(ret->pairs); i++)
+        say_line(talk, "cmd=put_result rc=0\n");
+    ck_assert_msg(client_put(talk->client, key, value, &talk->err) == 0, "%s",
+                  talk->err.text);
+    keep(talk, ret);
+    ck_assert_int_ge(ret->count, 1);
+}
+
+/* The first was put last, and is got first. */
+static void say_pieces(struct talk *talk, const struct kept *kept, int count)
+{
+    char line[2048];
+
+    for (int i = kept->count - 1; i >= kept->count - count; i--) {
+        snprintf(line, sizeof line, "cmd=get_result rc=0 value=%s\n",
+                 kept->pairs[i].text);
+        say_line(talk, line);
+    }
 }
 
 /* Slurm takes 1024 bytes, of which one is the line's end or its own. */
@@ -1216,10 +1251,83 @@ START_TEST(lines_for_slurm)
 {
     static const char rest[] = "cmd=put kvsname=kvs_8345_0_6555149_vm key=k "
                                "value=\n";
+    char value[PMI_VALUE_MAX] = "";
+    struct kept kept;
     struct talk talk;
 
+    memset(value, 'v', 1024 - strlen(rest));
     open_as(&talk, SLURM_11);
-    ck_assert_int_eq(longest_value(&talk), 1024 - (int)sizeof rest + 1);
+    put_pieces(&talk, "k", value, &kept);
+    ck_assert_int_eq(kept.count, 1);
+    talk_end(&talk);
+
+    strcat(value, "v");
+    open_as(&talk, SLURM_11);
+    put_pieces(&talk, "k", value, &kept);
+    ck_assert_int_eq(kept.count, 2);
+    talk_end(&talk);
+}
+END_TEST
+
+static const char *const fills[] = {"v", " ", "%", "\\", "a \n\\"};
+
+/* The longest value, whatever is in it, under the longest key. */
+START_TEST(values_in_pieces)
+{
+    char key[PMI_KEY_MAX] = "", value[PMI_VALUE_MAX] = "", buf[PMI_VALUE_MAX];
+    struct kept kept;
+    struct talk talk;
+    bool found;
+
+    for (size_t i = 0; i < sizeof value - 1; i++)
+        value[i] = fills[_i][i % strlen(fills[_i])];
+    memset(key, ' ', sizeof key - 1);
+    open_as(&talk, SLURM_11);
+    put_pieces(&talk, key, value, &kept);
+    ck_assert_int_ge(kept.count, 2);
+    talk_end(&talk);
+
+    open_as(&talk, SLURM_11);
+    say_pieces(&talk, &kept, kept.count);
+    ck_assert_msg(
+        client_get(talk.client, key, buf, sizeof buf, &found, &talk.err) == 0,
+        "%s", talk.err.text);
+    ck_assert(found);
+    ck_assert_str_eq(buf, value);
+    /* in the order of the asking */
+    for (int i = 0; i < kept.count; i++)
+        ck_assert_ptr_nonnull(
+            strstr(i == 0 ? talk_heard(&talk) : talk.heard, kept.pairs[i].key));
+    talk_end(&talk);
+}
+END_TEST
+
+/* One of them is not there, or does not end. */
+START_TEST(pieces_that_are_lacking)
+{
+    char value[PMI_VALUE_MAX] = "", buf[PMI_VALUE_MAX];
+    struct kept kept;
+    struct talk talk;
+    bool found;
+
+    memset(value, ' ', sizeof value - 1);
+    open_as(&talk, SLURM_11);
+    put_pieces(&talk, "k", value, &kept);
+    ck_assert_int_ge(kept.count, 3);
+    talk_end(&talk);
+
+    open_as(&talk, SLURM_11);
+    say_pieces(&talk, &kept, kept.count - 1);
+    say_line(&talk, "cmd=get_result rc=1\ncmd=barrier_out rc=0\n");
+    ck_assert_int_eq(
+        client_get(talk.client, "k", buf, sizeof buf, &found, &talk.err), -1);
+    expect_error(&talk, EPROTO, "is not there");
+    ck_assert_int_eq(client_fence(talk.client, &talk.err), 0);
+    for (int i = 0; i < 5; i++)
+        say_pieces(&talk, &kept, 1);
+    ck_assert_int_eq(
+        client_get(talk.client, "k", buf, sizeof buf, &found, &talk.err), -1);
+    expect_error(&talk, EPROTO, "too long");
     talk_end(&talk);
 }
 END_TEST
@@ -1228,10 +1336,6 @@ START_TEST(lines_for_others)
 {
     char key[PMI_KEY_MAX], value[PMI_VALUE_MAX];
     struct talk talk;
-
-    open_as(&talk, (enum kind)_i);
-    ck_assert_int_eq(longest_value(&talk), -1);
-    talk_end(&talk);
 
     open_as(&talk, (enum kind)_i);
     memset(key, 'k', sizeof key);
@@ -1558,6 +1662,8 @@ static void add_tests(TCase *tc)
     tcase_add_test(tc, begun_anew_2);
     tcase_add_test(tc, not_begun_anew);
     tcase_add_test(tc, lines_for_slurm);
+    tcase_add_loop_test(tc, values_in_pieces, 0, COUNT(fills));
+    tcase_add_test(tc, pieces_that_are_lacking);
     tcase_add_loop_test(tc, lines_for_others, 0, SLURM_11);
     tcase_add_test(tc, frames_are_long);
     tcase_add_test(tc, alone);
