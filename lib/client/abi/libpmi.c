@@ -304,12 +304,23 @@ int PMI_KVS_Commit(const char kvsname[])
     return session_leave(0, NULL);
 }
 
+/* A key to PMI-1's callers, and an attribute of the job wherever we ask by
+   something else. */
+static bool is_attribute(const char *key)
+{
+    return strcmp(key, "PMI_process_mapping") == 0;
+}
+
 static int get_value(struct client *client, const char *key, char *value,
                      int length, struct ct_error *reterr)
 {
+    size_t size = (size_t)length;
     bool found;
 
-    if (client_get(client, key, value, (size_t)length, &found, reterr) < 0)
+    if (client_get(client, key, value, size, &found, reterr) < 0)
+        return -1;
+    if (!found && is_attribute(key) &&
+        client_attr(client, key, value, size, &found, reterr) < 0)
         return -1;
     return found ? 0 : ct_fail(reterr, ENOENT, "nobody has put '%.64s'", key);
 }
