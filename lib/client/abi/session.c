@@ -90,8 +90,9 @@ static bool is_lost(void)
 {
     if (session.torn)
         return true;
-    return session.client != NULL && session.pid != getpid() &&
-           strcmp(client_name(session.client), "PMIx") == 0;
+    return session.client != NULL &&
+           strcmp(client_name(session.client), "PMIx") == 0 &&
+           session.pid != getpid(); /* which is a call of the kernel */
 }
 
 static void print(const char *line)
