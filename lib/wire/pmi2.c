@@ -51,11 +51,14 @@ static size_t token_length(struct ct_span text)
     size_t i = 0;
 
     while (i < text.len) {
-        bool stop = text.ptr[i] == ';';
-        bool pair = stop && i + 1 < text.len && text.ptr[i + 1] == ';';
-        if (stop && !pair)
+        const char *stop = memchr(text.ptr + i, ';', text.len - i);
+
+        if (stop == NULL)
+            return text.len;
+        i = (size_t)(stop - text.ptr);
+        if (i + 1 == text.len || stop[1] != ';')
             break;
-        i += pair ? 2 : 1;
+        i += 2;
     }
     return i;
 }
