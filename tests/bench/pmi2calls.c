@@ -5,7 +5,10 @@
  * then all fence, then each gets the COUNT values of its neighbour; ROUNDS
  * times. Rank 0 prints microseconds, medians of the rounds, a call:
  *
- *   PUT FENCE GET
+ *   PUT FENCE GET EMPTY
+ *
+ * FENCE carries what was put, EMPTY nothing. Both are those of the rank that
+ * came last: the others wait for it.
  *
  * Compiles with any pmi2.h; the library is whose the loader finds.
  */
@@ -76,9 +79,41 @@ static double median(double *times)
     return times[ROUNDS / 2];
 }
 
+/* What the fences of a rank took, for rank 0. */
+static void tell(const double *times, const char *name, int rank)
+{
+    char key[64], text[PMI2_MAX_VALLEN] = "";
+    size_t len = 0;
+
+    for (int i = 0; i < ROUNDS; i++)
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len, "%.2f,", times[i]);
+    snprintf(key, sizeof key, "%s-%d", name, rank);
+    must(PMI2_KVS_Put(key, text), "put");
+}
+
+static double last_of(double *times, const char *name, int size)
+{
+    char key[64], text[PMI2_MAX_VALLEN];
+    int len;
+
+    for (int rank = 0; rank < size; rank++) {
+        char *at = text;
+
+        snprintf(key, sizeof key, "%s-%d", name, rank);
+        must(PMI2_KVS_Get(NULL, rank, key, text, sizeof text, &len), "get");
+        for (int i = 0; i < ROUNDS; i++, at++) {
+            double took = strtod(at, &at);
+            if (took < times[i])
+                times[i] = took;
+        }
+    }
+    return median(times);
+}
+
 int main(void)
 {
-    double put[ROUNDS], fence[ROUNDS], get[ROUNDS], begin, end;
+    double put[ROUNDS], fence[ROUNDS], get[ROUNDS], empty[ROUNDS], begin;
     int spawned, size, rank, appnum;
 
     must(PMI2_Init(&spawned, &size, &rank, &appnum), "init");
@@ -92,11 +127,19 @@ int main(void)
         fence[round] = now() - begin;
         begin = now();
         get_all(round, (rank + 1) % size);
-        end = now();
-        get[round] = (end - begin) / COUNT;
+        get[round] = (now() - begin) / COUNT;
+        must(PMI2_KVS_Fence(), "fence");
+        begin = now();
+        must(PMI2_KVS_Fence(), "fence");
+        empty[round] = now() - begin;
     }
+    tell(fence, "fences", rank);
+    tell(empty, "empty", rank);
+    must(PMI2_KVS_Fence(), "fence");
     if (rank == 0)
-        printf("%.2f %.2f %.2f\n", median(put), median(fence), median(get));
+        printf("%.2f %.2f %.2f %.2f\n", median(put),
+               last_of(fence, "fences", size), median(get),
+               last_of(empty, "empty", size));
     must(PMI2_Finalize(), "finalize");
     return 0;
 }
