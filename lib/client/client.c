@@ -37,6 +37,7 @@ struct client *client_open(int fd, const struct pmi_dialect *dialect,
     talk->dialect = &pmi_dialect_1;
     talk->is_slurm = start->jobid != NULL;
     talk->broken = talk->groups = false;
+    talk->barriers = NULL;
     talk->cut_values = 0;
     talk->node_prefix[0] = '\0';
     talk->subversion = start->want_groups ? 2 : 1;
@@ -110,18 +111,64 @@ int client_barrier(struct client *client, struct ct_error *reterr)
     return client->ops->barrier(client, reterr);
 }
 
+int client_barrier_begin(struct client *client, enum client_group kind,
+                         const int *ranks, size_t count, const char *tag,
+                         struct client_barrier *ret, struct ct_error *reterr)
+{
+    if (!client->facts.groups || client->ops->barrier_begin == NULL)
+        return fail_cannot(client, "a barrier of some ranks", reterr);
+    return client->ops->barrier_begin(client, kind, ranks, count, tag, ret,
+                                      reterr);
+}
+
+int client_barrier_test(struct client *client, struct client_barrier *barrier,
+                        bool *ret_over, struct ct_error *reterr)
+{
+    return client->ops->barrier_test(client, barrier, ret_over, reterr);
+}
+
+void client_barrier_forget(struct client *client,
+                           struct client_barrier *barrier)
+{
+    client->ops->barrier_forget(client, barrier);
+}
+
+int client_fd(const struct client *client)
+{
+    return client->ops->fd(client);
+}
+
+static int await_barrier(struct client *client, struct client_barrier *barrier,
+                         struct ct_error *reterr)
+{
+    struct pollfd fd = {.fd = client_fd(client), .events = POLLIN};
+    bool over = false;
+
+    while (!over) {
+        if (poll(&fd, 1, -1) < 0 && errno != EINTR) {
+            client_barrier_forget(client, barrier);
+            return ct_fail_errno(reterr, "cannot wait");
+        }
+        if (client_barrier_test(client, barrier, &over, reterr) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int client_barrier_group(struct client *client, enum client_group kind,
                          const int *ranks, size_t count, const char *tag,
                          struct ct_error *reterr)
 {
+    struct client_barrier barrier;
+
     if (client->facts.size == 1)
         return 0;
-    if (client->ops->barrier_group != NULL)
-        return client->ops->barrier_group(client, kind, ranks, count, tag,
-                                          reterr);
-    if (kind == CLIENT_GROUP_WORLD)
+    if (!client->facts.groups && kind == CLIENT_GROUP_WORLD)
         return client_barrier(client, reterr);
-    return fail_cannot(client, "a barrier of some ranks", reterr);
+    if (client_barrier_begin(client, kind, ranks, count, tag, &barrier,
+                             reterr) < 0)
+        return -1;
+    return await_barrier(client, &barrier, reterr);
 }
 
 int client_get_from(struct client *client, const struct client_source *from,

@@ -122,6 +122,31 @@ int client_barrier_group(struct client *client, enum client_group kind,
                          const int *ranks, size_t count, const char *tag,
                          struct ct_error *reterr);
 
+/* A barrier that ranks are on their way to. */
+struct client_barrier {
+    struct client_barrier *next; /* of those under way */
+    char tag[32];
+    bool over;
+    int rc; /* when it is over, and error */
+    struct ct_error error;
+};
+
+/*
+ * The same in steps, where facts.groups is set: meanwhile other questions can
+ * be asked, and other barriers be under way, each with a tag of its own. *ret
+ * stays where it is until client_barrier_test() says that it is over, or fails,
+ * or it is forgotten. When client_fd() can be read, each is worth a test. An
+ * answer may also come with that to another question.
+ */
+int client_barrier_begin(struct client *client, enum client_group kind,
+                         const int *ranks, size_t count, const char *tag,
+                         struct client_barrier *ret, struct ct_error *reterr);
+int client_barrier_test(struct client *client, struct client_barrier *barrier,
+                        bool *ret_over, struct ct_error *reterr);
+void client_barrier_forget(struct client *client,
+                           struct client_barrier *barrier);
+int client_fd(const struct client *client);
+
 /* Whose KVS, and who has put it there, if that is known. */
 struct client_source {
     const char *jobid; /* NULL: ours */

@@ -23,9 +23,14 @@ struct client_ops {
                struct ct_error *reterr);
     int (*fence)(struct client *client, struct ct_error *reterr);
     int (*barrier)(struct client *client, struct ct_error *reterr);
-    int (*barrier_group)(struct client *client, enum client_group kind,
+    int (*barrier_begin)(struct client *client, enum client_group kind,
                          const int *ranks, size_t count, const char *tag,
-                         struct ct_error *reterr);
+                         struct client_barrier *ret, struct ct_error *reterr);
+    int (*barrier_test)(struct client *client, struct client_barrier *barrier,
+                        bool *ret_over, struct ct_error *reterr);
+    void (*barrier_forget)(struct client *client,
+                           struct client_barrier *barrier);
+    int (*fd)(const struct client *client);
     int (*get)(struct client *client, const struct client_source *from,
                const char *key, struct client_answer *ret,
                struct ct_error *reterr);

@@ -155,22 +155,23 @@ static bool write_group(char *buf, size_t size, enum client_group kind,
     return (size_t)len < size;
 }
 
-static int barrier_group(struct client *client, enum client_group kind,
+static int barrier_begin(struct client *client, enum client_group kind,
                          const int *ranks, size_t count, const char *tag,
-                         struct ct_error *reterr)
+                         struct client_barrier *ret, struct ct_error *reterr)
 {
     char group[TALK_LINE_LONG];
 
-    if (!talk_of(client)->groups && kind == CLIENT_GROUP_WORLD)
-        return fence(client, reterr);
-    if (!talk_of(client)->groups)
-        return ct_fail(reterr, ENOTSUP, "the server does not speak PMI-1.2");
-    if (!write_group(group, sizeof group, kind, ranks, count, tag))
+    if (strlen(tag) >= sizeof ret->tag ||
+        !write_group(group, sizeof group, kind, ranks, count, tag))
         return ct_fail(reterr, EMSGSIZE, "a group of %zu ranks is too large",
                        count);
     talk_begin(client, "barrier_in");
     talk_str(client, "group", group);
-    return talk_do(client, "barrier_out", reterr);
+    if (talk_send(client, reterr) < 0)
+        return -1;
+    snprintf(ret->tag, sizeof ret->tag, "%s", tag);
+    talk_add_barrier(client, ret);
+    return 0;
 }
 
 static int get(struct client *client, const struct client_source *from,
@@ -369,7 +370,10 @@ static const struct client_ops ops = {
     .name = "PMI-1",
     .put = put,
     .fence = fence,
-    .barrier_group = barrier_group,
+    .barrier_begin = barrier_begin,
+    .barrier_test = talk_barrier_test,
+    .barrier_forget = talk_barrier_forget,
+    .fd = talk_fd,
     .get = get,
     .attr = attr,
     .node_put = node_put,

@@ -167,11 +167,15 @@ static int send_all(int fd, const char *bytes, size_t len,
     return 0;
 }
 
-static int receive_more(struct talk *talk, struct ct_error *reterr)
+/* 1 if there was more; 0: ask again. */
+static int receive_more(struct talk *talk, bool wait, struct ct_error *reterr)
 {
     size_t room = sizeof talk->in - talk->held;
-    ssize_t n = read(talk->fd, talk->in + talk->held, room);
+    ssize_t n =
+        recv(talk->fd, talk->in + talk->held, room, wait ? 0 : MSG_DONTWAIT);
 
+    if (n < 0 && !wait && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return 0;
     if (n < 0 && wait_for(talk->fd, POLLIN) < 0)
         return ct_fail_errno(reterr, "cannot receive");
     if (n == 0)
@@ -179,7 +183,7 @@ static int receive_more(struct talk *talk, struct ct_error *reterr)
                        "the server has closed the connection");
     if (n > 0)
         talk->held += (size_t)n;
-    return 0;
+    return n > 0;
 }
 
 /* Do not wait for the end of what has begun as no answer does. */
@@ -203,20 +207,26 @@ static ssize_t find_frame(struct talk *talk, struct ct_error *reterr)
     return len;
 }
 
-static int receive(struct talk *talk, struct ct_error *reterr)
+/* Into msg: 1, or 0 when there is not all of it and we do not wait. */
+static int receive(struct talk *talk, bool wait, struct ct_error *reterr)
 {
     ssize_t len;
 
     talk->held -= talk->used;
     memmove(talk->in, talk->in + talk->used, talk->held);
     talk->used = 0;
-    while ((len = find_frame(talk, reterr)) == 0)
-        if (receive_more(talk, reterr) < 0)
-            return -1;
+    while ((len = find_frame(talk, reterr)) == 0) {
+        int more = receive_more(talk, wait, reterr);
+
+        if (more < 0 || (more == 0 && !wait))
+            return more;
+    }
     if (len < 0)
         return -1;
     talk->used = (size_t)len;
-    return talk->dialect->decode(talk->in, talk->used, &talk->msg, reterr);
+    if (talk->dialect->decode(talk->in, talk->used, &talk->msg, reterr) < 0)
+        return -1;
+    return 1;
 }
 
 static int fail_refused(const struct talk *talk, struct ct_error *reterr)
@@ -245,14 +255,130 @@ static bool says_no(const struct talk *talk)
             rc != 0);
 }
 
+/* ---- barriers under way ---- */
+
+void talk_add_barrier(struct client *client, struct client_barrier *barrier)
+{
+    struct talk *talk = talk_of(client);
+
+    barrier->over = false;
+    barrier->rc = 0;
+    barrier->next = talk->barriers;
+    talk->barriers = barrier;
+}
+
+void talk_barrier_forget(struct client *client, struct client_barrier *barrier)
+{
+    struct client_barrier **at = &talk_of(client)->barriers;
+
+    while (*at != NULL && *at != barrier)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = barrier->next;
+}
+
+/* The oldest with the tag of the answer; of a refusal without one, the newest,
+   which has just been asked for. NULL: it is nobody's. */
+static struct client_barrier *find_barrier(const struct talk *talk)
+{
+    const struct ct_span *tag = pmi_msg_get(&talk->msg, "tag");
+    struct client_barrier *found = NULL, *barrier;
+
+    if (!ct_span_is(talk->msg.command, "barrier_out"))
+        return NULL;
+    if (tag == NULL)
+        return says_no(talk) ? talk->barriers : NULL;
+    for (barrier = talk->barriers; barrier != NULL; barrier = barrier->next)
+        if (ct_span_is(*tag, barrier->tag))
+            found = barrier;
+    return found;
+}
+
+/* false: the answer is no barrier's that is under way. */
+static bool settle(struct talk *talk)
+{
+    struct client_barrier *barrier;
+
+    if (talk->barriers == NULL || (barrier = find_barrier(talk)) == NULL)
+        return false;
+    talk_barrier_forget(&talk->client, barrier);
+    barrier->over = true;
+    if (says_no(talk))
+        barrier->rc = fail_refused(talk, &barrier->error);
+    return true;
+}
+
+static int fail_unasked(struct talk *talk, struct ct_error *reterr)
+{
+    struct ct_span name = talk->msg.command;
+
+    ct_fail(reterr, EPROTO, "the server answers '%.*s', which nobody asked",
+            name.len < 64 ? (int)name.len : 64, name.ptr);
+    return break_off(talk, reterr);
+}
+
+/* Is there another frame behind the one in msg? */
+static bool holds_more(const struct talk *talk)
+{
+    return talk->held > talk->used &&
+           talk->dialect->frame(talk->in + talk->used,
+                                talk->held - talk->used) != 0;
+}
+
+/* Take in what has come, until it is over. What we hold behind its answer is
+   for others, who would not find it in the socket. */
+static int take_in(struct talk *talk, const struct client_barrier *barrier,
+                   struct ct_error *reterr)
+{
+    int got;
+
+    do {
+        got = receive(talk, false, reterr);
+        if (got < 0)
+            return break_off(talk, reterr);
+        if (got > 0 && !settle(talk))
+            return fail_unasked(talk, reterr);
+    } while (got > 0 && (!barrier->over || holds_more(talk)));
+    return 0;
+}
+
+int talk_barrier_test(struct client *client, struct client_barrier *barrier,
+                      bool *ret_over, struct ct_error *reterr)
+{
+    struct talk *talk = talk_of(client);
+
+    talk->question = "barrier_in";
+    if (!barrier->over && talk->broken) {
+        talk_barrier_forget(client, barrier);
+        ct_fail(reterr, EPIPE, "the connection to the server has broken");
+        return fail_in(talk, reterr);
+    }
+    if (!barrier->over && take_in(talk, barrier, reterr) < 0 &&
+        !barrier->over) {
+        talk_barrier_forget(client, barrier);
+        return -1;
+    }
+    *ret_over = barrier->over;
+    if (barrier->over && barrier->rc < 0)
+        *reterr = barrier->error;
+    return barrier->over ? barrier->rc : 0;
+}
+
+int talk_fd(const struct client *client)
+{
+    return ((const struct talk *)client)->fd;
+}
+
 int talk_hear(struct client *client, const char *answer,
               struct ct_error *reterr)
 {
     struct talk *talk = talk_of(client);
     struct ct_span name;
 
-    if (receive(talk, reterr) < 0)
-        return break_off(talk, reterr);
+    do {
+        if (receive(talk, true, reterr) < 0)
+            return break_off(talk, reterr);
+    } while (settle(talk));
     name = talk->msg.command;
     if (ct_span_is(name, answer))
         return 0;

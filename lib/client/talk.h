@@ -35,7 +35,8 @@ struct talk {
     bool broken;    /* who speaks next is not known any longer */
     bool groups;    /* the server speaks PMI-1.2 */
     int subversion; /* of PMI-1, that we ask for */
-    unsigned cut_values;  /* put in pieces so far */
+    struct client_barrier *barriers; /* under way, the last one first */
+    unsigned cut_values;             /* put in pieces so far */
     char node_prefix[32]; /* of keys of the node, where that is PMI-1; "" before
                              it is known */
     const char *question; /* its command, for errors */
@@ -119,6 +120,14 @@ int talk_value(struct client *client, const char *key,
 /* Ask, and the same; answer as in talk_ask(). */
 int talk_get(struct client *client, const char *answer, const char *key,
              struct client_answer *ret, struct ct_error *reterr);
+
+/* Of PMI-1.2: barrier_in has been sent for it. Its answer is told by its tag,
+   and may come before that to any other question. */
+void talk_add_barrier(struct client *client, struct client_barrier *barrier);
+int talk_barrier_test(struct client *client, struct client_barrier *barrier,
+                      bool *ret_over, struct ct_error *reterr);
+void talk_barrier_forget(struct client *client, struct client_barrier *barrier);
+int talk_fd(const struct client *client);
 
 /* What both dialects do alike. */
 int talk_reopen(struct client *client, struct ct_error *reterr);

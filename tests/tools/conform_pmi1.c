@@ -7,12 +7,13 @@
 #include "conform.h"
 
 #include <pmi.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { GUARD = 0x5a, NAME_SIZE = 1024, KVS_ERROR = 14 };
+enum { GUARD = 0x5a, NAME_SIZE = 1024, KVS_ERROR = 14, MEETINGS = 20 };
 
 /* What is missing in MPICH's header, and asked for by programs all the same. */
 #ifndef PMI_ERR_INVALID_KVS
@@ -478,6 +479,58 @@ static void test_groups(void)
     group_meets("alone", barrier, &self.rank, 1, "11", self.rank);
 }
 
+struct meeting {
+    pthread_t thread;
+    group_function *barrier;
+    int number, good;
+};
+
+/* Each number is a barrier of its own, to which threads come in any order. */
+static void *meets_again(void *data)
+{
+    struct meeting *meeting = data;
+    int pair[2] = {0, self.size - 1};
+    int peer = self.rank == pair[0] ? pair[1] : pair[0];
+    char key[64], buf[64], tag[16];
+
+    snprintf(tag, sizeof tag, "%d", meeting->number);
+    for (int i = 0; i < MEETINGS; i++) {
+        snprintf(key, sizeof key, "meet-%d-%d-%d", meeting->number, i,
+                 self.rank);
+        put(key, "value");
+        meeting->barrier(pair, self.size > 1 ? 2 : 1, tag);
+        snprintf(key, sizeof key, "meet-%d-%d-%d", meeting->number, i, peer);
+        meeting->good += get(key, buf, sizeof buf) == 0;
+    }
+    return NULL;
+}
+
+/* While all meet in the barrier without a group. */
+static void test_group_threads(void)
+{
+    struct meeting meetings[4];
+    group_function *barrier =
+        (group_function *)optional("barrier", "PMI_Barrier_group");
+    bool in_pair = self.rank == 0 || self.rank == self.size - 1;
+    int good = 0, fenced = 0;
+
+    if (barrier == NULL || barrier(GROUP_SELF, 0, NULL) != 0)
+        return;
+    for (int i = 0; i < 4 && in_pair; i++) {
+        meetings[i] = (struct meeting){.barrier = barrier, .number = i};
+        pthread_create(&meetings[i].thread, NULL, meets_again, &meetings[i]);
+    }
+    for (int i = 0; i < MEETINGS; i++)
+        fenced += fence() == 0;
+    for (int i = 0; i < 4 && in_pair; i++) {
+        pthread_join(meetings[i].thread, NULL);
+        good += meetings[i].good;
+    }
+    number_is("fences", fenced, MEETINGS);
+    if (in_pair)
+        number_is("groups", good, 4 * MEETINGS);
+}
+
 /* ---- spawn ---- */
 
 static int spawn(const char *kind, const char *args, int errors[3])
@@ -720,6 +773,7 @@ static const struct conform_test tests[] = {
     {"fork", DURING, test_fork},
     {"after", AFTER, test_after},
     {"limits", ASKED, test_limits},
+    {"group-threads", ASKED, test_group_threads},
     {"names", ASKED, test_names},
     {"fork-get", ASKED, test_fork_get},
     {"spawn", ASKED, test_spawn},

@@ -1037,24 +1037,26 @@ static int group_barrier(struct talk *talk, enum client_group kind,
                                 &talk->err);
 }
 
+#define MEETS(talk, kind, count, said)                                         \
+    do {                                                                       \
+        say_line(talk, "cmd=barrier_out rc=0 tag=tag\n");                      \
+        ASKED(talk, group_barrier(talk, kind, count), said);                   \
+    } while (0)
+
 START_TEST(barriers_of_groups)
 {
     struct talk talk;
 
     open_as(&talk, CTRUN_12);
     ck_assert(client_facts(talk.client)->groups);
-    for (int i = 0; i < 5; i++)
-        say_line(&talk, "cmd=barrier_out rc=0 tag=tag\n");
-    ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_WORLD, 0),
-          "cmd=barrier_in group=WORLD:tag\n");
-    ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_NODE, 0),
-          "cmd=barrier_in group=NODE:tag\n");
-    ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 1),
-          "cmd=barrier_in group=0:tag\n");
-    ASKED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 3),
+    MEETS(&talk, CLIENT_GROUP_WORLD, 0, "cmd=barrier_in group=WORLD:tag\n");
+    MEETS(&talk, CLIENT_GROUP_NODE, 0, "cmd=barrier_in group=NODE:tag\n");
+    MEETS(&talk, CLIENT_GROUP_LIST, 1, "cmd=barrier_in group=0:tag\n");
+    MEETS(&talk, CLIENT_GROUP_LIST, 3,
           "cmd=barrier_in group=0,2,1000000:tag\n");
     REFUSED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 2000), EMSGSIZE);
     REFUSED(&talk, group_barrier(&talk, CLIENT_GROUP_LIST, 1010), EINVAL);
+    say_line(&talk, "cmd=barrier_out rc=0 tag=0\n");
     ASKED(&talk, client_fence(talk.client, &talk.err), "cmd=barrier_in\n");
     talk_end(&talk);
 }

@@ -669,13 +669,19 @@ static void end_waiting(struct waiter *waiter)
     ck_assert_int_eq(waiter->code, PMI2_SUCCESS);
 }
 
-START_TEST(others_may_ask_whether_it_has_begun)
+START_TEST(others_may_ask_for_what_is_known)
 {
     struct waiter waiter;
+    char id[16] = "";
+    int rank = 7;
 
     make_pair();
     start_waiting(&waiter);
     ck_assert_int_eq(PMI2_Initialized(), 1);
+    ck_assert_int_eq(PMI2_Job_GetId(id, sizeof id), PMI2_SUCCESS);
+    ck_assert_str_eq(id, "7.0");
+    ck_assert_int_eq(PMI2_Job_GetRank(&rank), PMI2_SUCCESS);
+    ck_assert_int_eq(rank, 0);
     end_waiting(&waiter);
 }
 END_TEST
@@ -739,7 +745,7 @@ static void add_tests(TCase *tc)
     tcase_add_test(tc, threads_may_all_begin);
     tcase_add_test(tc, a_fork_may_talk);
     tcase_add_test(tc, a_fork_alone_has_a_copy);
-    tcase_add_test(tc, others_may_ask_whether_it_has_begun);
+    tcase_add_test(tc, others_may_ask_for_what_is_known);
     tcase_add_test(tc, forks_do_not_wait);
     tcase_add_test(tc, abort_does_not_wait);
 }

@@ -468,6 +468,214 @@ START_TEST(ranks)
 }
 END_TEST
 
+/* Each number is a barrier of its own, and threads come to them in any order;
+   the first thread meets all ranks. */
+enum { MEETINGS = 100 };
+
+static void *meet_again(void *number)
+{
+    int group[] = {0, 1}, n = *(int *)number;
+    char tag[16], key[32], value[16];
+
+    snprintf(tag, sizeof tag, "thread %d", n);
+    for (int i = 0; i < MEETINGS; i++) {
+        snprintf(key, sizeof key, "%d-%d-%d", n, i, number_of(PMI_Get_rank));
+        ck_assert_int_eq(PMI_KVS_Put(name(), key, "v"), PMI_SUCCESS);
+        if (n == 0)
+            ck_assert_int_eq(PMI_Barrier(), PMI_SUCCESS);
+        else
+            ck_assert_int_eq(PMI_Barrier_group(group, 2, tag), PMI_SUCCESS);
+        snprintf(key, sizeof key, "%d-%d-%d", n, i,
+                 1 - number_of(PMI_Get_rank));
+        ck_assert_int_eq(PMI_KVS_Get(name(), key, value, sizeof value),
+                         PMI_SUCCESS);
+    }
+    return NULL;
+}
+
+static void a_rank_of_groups(unsigned rank, unsigned size, int fd)
+{
+    be_rank(rank, size, fd);
+    init();
+    in_threads(meet_again);
+    ck_assert_int_eq(PMI_Finalize(), PMI_SUCCESS);
+}
+
+START_TEST(threads_meet_in_any_order)
+{
+    run_ranks(2, a_rank_of_groups);
+}
+END_TEST
+
+/* ---- while threads wait in barriers, a server that we are ---- */
+
+static void answer(int fd, const char *text)
+{
+    ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL),
+                     (ssize_t)strlen(text));
+}
+
+/* Until a line with that word has come. */
+static void hear(int fd, const char *word)
+{
+    char text[1024];
+    size_t len = 0;
+
+    do {
+        ssize_t n = recv(fd, text + len, sizeof text - 1 - len, 0);
+
+        ck_assert_int_gt(n, 0);
+        len += (size_t)n;
+        text[len] = '\0';
+    } while (strstr(text, word) == NULL);
+}
+
+static void begin_12(int *ret_server)
+{
+    int pair[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    *ret_server = pair[0];
+    be_rank(0, 2, pair[1]);
+    answer(pair[0], "cmd=response_to_init pmi_version=1 pmi_subversion=2 rc=0\n"
+                    "cmd=maxes kvsname_max=256 keylen_max=64 vallen_max=1024\n"
+                    "cmd=appnum appnum=0\ncmd=universe_size size=2\n"
+                    "cmd=my_kvsname kvsname=7.0\n");
+    init();
+    hear(pair[0], "get_my_kvsname\n");
+}
+
+/* What a server says once it has been asked. */
+struct reply {
+    int server;
+    const char *question, *text;
+    pthread_t thread;
+};
+
+static void *reply_later(void *data)
+{
+    struct reply *reply = data;
+
+    hear(reply->server, reply->question);
+    answer(reply->server, reply->text);
+    return NULL;
+}
+
+static void start_reply(struct reply *reply)
+{
+    ck_assert_int_eq(pthread_create(&reply->thread, NULL, reply_later, reply),
+                     0);
+}
+
+struct meeting {
+    const char *tag;
+    pthread_t thread;
+    int code;
+};
+
+static void *meet_once(void *data)
+{
+    struct meeting *meeting = data;
+    int group[] = {0, 1};
+
+    meeting->code = PMI_Barrier_group(group, 2, meeting->tag);
+    return NULL;
+}
+
+/* FNV-1a of "a" is 3826002220, made positive as MPICH does. */
+static void start_meetings(int server, struct meeting meetings[2])
+{
+    static const char *const tags[] = {"a", "b"};
+    static const char *const words[] = {"0,1:468965076\n", "0,1:418632219\n"};
+
+    for (int i = 0; i < 2; i++) {
+        meetings[i].tag = tags[i];
+        meetings[i].code = 77;
+        ck_assert_int_eq(
+            pthread_create(&meetings[i].thread, NULL, meet_once, &meetings[i]),
+            0);
+        hear(server, words[i]);
+    }
+}
+
+static void end_meeting(struct meeting *meeting, int code)
+{
+    ck_assert_int_eq(pthread_join(meeting->thread, NULL), 0);
+    ck_assert_int_eq(meeting->code, code);
+}
+
+/* Their answers come in any order, and before and behind others. */
+START_TEST(answers_to_barriers)
+{
+    struct meeting meetings[2];
+    struct reply reply = {
+        .question = "cmd=put",
+        .text = "cmd=barrier_out rc=0 tag=418632219\ncmd=put_result rc=0\n"
+                "cmd=barrier_out rc=0 tag=468965076\n"};
+    int server;
+
+    begin_12(&server);
+    start_meetings(server, meetings);
+    answer(server, "cmd=barrier_out rc=0 tag=418632219\n");
+    end_meeting(&meetings[1], PMI_SUCCESS);
+    answer(server, "cmd=barrier_out rc=-1 msg=no tag=468965076\n");
+    end_meeting(&meetings[0], PMI_FAIL);
+    start_meetings(server, meetings);
+    reply.server = server;
+    start_reply(&reply);
+    ck_assert_int_eq(PMI_KVS_Put("7.0", "k", "v"), PMI_SUCCESS);
+    ck_assert_int_eq(pthread_join(reply.thread, NULL), 0);
+    end_meeting(&meetings[0], PMI_SUCCESS);
+    end_meeting(&meetings[1], PMI_SUCCESS);
+}
+END_TEST
+
+/* Nobody waits for ever: the server goes, or another thread takes leave. */
+START_TEST(barriers_that_end_otherwise)
+{
+    struct meeting meetings[2];
+    struct reply reply = {.question = "cmd=finalize\n",
+                          .text = "cmd=finalize_ack rc=0\n"};
+    int server;
+
+    begin_12(&server);
+    start_meetings(server, meetings);
+    if (_i == 0) {
+        close(server);
+    } else if (_i == 1) {
+        answer(server, "cmd=nonsense rc=0\n");
+    } else {
+        reply.server = server;
+        start_reply(&reply);
+        ck_assert_int_eq(PMI_Finalize(), PMI_SUCCESS);
+        ck_assert_int_eq(pthread_join(reply.thread, NULL), 0);
+    }
+    end_meeting(&meetings[0], PMI_FAIL);
+    end_meeting(&meetings[1], PMI_FAIL);
+}
+END_TEST
+
+static void act_cannot_meet(void)
+{
+    ck_assert_int_eq(PMI_Barrier(), PMI_ERR_INIT);
+    ck_assert_int_eq(PMI_KVS_Put("7.0", "k", "v"), PMI_ERR_INIT);
+}
+
+START_TEST(forks_have_no_barriers)
+{
+    struct meeting meetings[2];
+    int server;
+
+    begin_12(&server);
+    start_meetings(server, meetings);
+    in_child(act_cannot_meet, 0);
+    answer(server, "cmd=barrier_out rc=0 tag=418632219\n"
+                   "cmd=barrier_out rc=0 tag=468965076\n");
+    end_meeting(&meetings[0], PMI_SUCCESS);
+    end_meeting(&meetings[1], PMI_SUCCESS);
+}
+END_TEST
+
 static void a_lonely_rank(unsigned rank, unsigned size, int fd)
 {
     be_rank(rank, size, fd);
@@ -504,6 +712,10 @@ int main(void)
     tcase_add_test(tc, init_tells_why_not);
     tcase_add_test(tc, ranks);
     tcase_add_test(tc, limits_names_and_threads);
+    tcase_add_test(tc, threads_meet_in_any_order);
+    tcase_add_test(tc, answers_to_barriers);
+    tcase_add_loop_test(tc, barriers_that_end_otherwise, 0, 3);
+    tcase_add_test(tc, forks_have_no_barriers);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

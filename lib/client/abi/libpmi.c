@@ -7,6 +7,7 @@
 #include "client/abi/session.h"
 #include "client/abi/spawn.h"
 
+#include <stdint.h>
 #include <stdio.h>
 
 /* What all need before they ask. */
@@ -54,15 +55,15 @@ int PMI_Abort(int exit_code, const char error_msg[])
 /* One of the facts, as a number. */
 static int get_fact(int *ret, int (*pick)(const struct client_facts *facts))
 {
-    struct client *client;
+    struct client_facts facts;
+    int rc;
 
     if (ret == NULL)
         return PMI_ERR_INVALID_ARG;
-    client = session_enter();
-    if (client == NULL)
-        return PMI_ERR_INIT;
-    *ret = pick(client_facts(client));
-    return session_leave(0, NULL);
+    rc = session_facts(&facts);
+    if (rc == PMI_SUCCESS)
+        *ret = pick(&facts);
+    return rc;
 }
 
 static int pick_size(const struct client_facts *facts)
@@ -159,17 +160,15 @@ int PMI_KVS_Get_value_length_max(int *length)
 
 int PMI_KVS_Get_my_name(char kvsname[], int length)
 {
-    struct client *client;
-    int len;
+    struct client_facts facts;
+    int rc, len;
 
     if (kvsname == NULL)
         return PMI_ERR_INVALID_ARG;
-    client = session_enter();
-    if (client == NULL)
-        return PMI_ERR_INIT;
-    len = snprintf(kvsname, length > 0 ? (size_t)length : 0, "%s",
-                   client_facts(client)->jobid);
-    session_leave(0, NULL);
+    rc = session_facts(&facts);
+    if (rc != PMI_SUCCESS)
+        return rc;
+    len = snprintf(kvsname, length > 0 ? (size_t)length : 0, "%s", facts.jobid);
     return len < length ? PMI_SUCCESS : PMI_ERR_INVALID_LENGTH;
 }
 
@@ -209,10 +208,43 @@ int PMI_Get_clique_ranks(int ranks[], int length)
 
 /* ---- together ---- */
 
+/* Entered. Threads in barriers hold up no others, where the server lets them.
+ */
+static int meet(struct client *client, enum client_group kind, const int *ranks,
+                size_t count, const char *tag)
+{
+    const struct client_facts *facts = client_facts(client);
+    struct client_barrier barrier;
+    struct ct_error error;
+
+    if (!facts->groups || facts->size == 1)
+        return session_leave(
+            client_barrier_group(client, kind, ranks, count, tag, &error),
+            &error);
+    if (client_barrier_begin(client, kind, ranks, count, tag, &barrier,
+                             &error) < 0)
+        return session_leave(-1, &error);
+    return session_wait(&barrier);
+}
+
 int PMI_Barrier(void)
 {
     ENTER(client);
-    return session_leave(client_fence(client, &error), &error);
+    if (!client_facts(client)->groups)
+        return session_leave(client_fence(client, &error), &error);
+    return meet(client, CLIENT_GROUP_WORLD, NULL, 0, "0");
+}
+
+/* As MPICH 5 makes it of any text, so that its ranks and ours may meet. */
+static void write_tag(char buf[16], const char *stringtag)
+{
+    uint32_t number = stringtag != NULL ? 2166136261u : 0; /* FNV-1a */
+
+    for (; stringtag != NULL && *stringtag != '\0'; stringtag++)
+        number = (number ^ (unsigned char)*stringtag) * 16777619u;
+    if (number > INT32_MAX)
+        number = -number;
+    snprintf(buf, 16, "%u", number);
 }
 
 /* Outside, constants stand for pointers that are none. */
@@ -233,11 +265,14 @@ static bool is_self(const struct client *client, enum client_group kind,
 int PMI_Barrier_group(const int *group, int count, const char *stringtag)
 {
     enum client_group kind = kind_of(group);
-    const char *tag = stringtag != NULL ? stringtag : "0";
+    struct client *client;
+    char tag[16];
 
     if (kind == CLIENT_GROUP_LIST && group != PMI_GROUP_SELF && count <= 0)
         return PMI_ERR_INVALID_ARG;
-    ENTER(client);
+    client = session_enter();
+    if (client == NULL)
+        return PMI_ERR_INIT;
     if (group == PMI_GROUP_SELF && !client_facts(client)->groups) {
         /* by this MPICH 5 asks if there are any, and else does without */
         session_leave(0, NULL);
@@ -245,10 +280,8 @@ int PMI_Barrier_group(const int *group, int count, const char *stringtag)
     }
     if (group == PMI_GROUP_SELF || is_self(client, kind, group, count))
         return session_leave(0, NULL);
-    return session_leave(client_barrier_group(client, kind, group,
-                                              count > 0 ? (size_t)count : 0,
-                                              tag, &error),
-                         &error);
+    write_tag(tag, stringtag);
+    return meet(client, kind, group, count > 0 ? (size_t)count : 0, tag);
 }
 
 /* ---- the KVS ---- */

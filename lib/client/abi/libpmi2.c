@@ -72,30 +72,26 @@ static int copy(char *to, int size, const char *from)
 
 int PMI2_Job_GetId(char jobid[], int jobid_size)
 {
-    struct client *client;
+    struct client_facts facts;
     int rc;
 
     if (jobid == NULL)
         return PMI2_ERR_INVALID_ARG;
-    client = session_enter();
-    if (client == NULL)
-        return PMI2_ERR_INIT;
-    rc = copy(jobid, jobid_size, client_facts(client)->jobid);
-    session_leave(0, NULL);
-    return rc;
+    rc = session_facts(&facts);
+    return rc == PMI2_SUCCESS ? copy(jobid, jobid_size, facts.jobid) : rc;
 }
 
 int PMI2_Job_GetRank(int *rank)
 {
-    struct client *client;
+    struct client_facts facts;
+    int rc;
 
     if (rank == NULL)
         return PMI2_ERR_INVALID_ARG;
-    client = session_enter();
-    if (client == NULL)
-        return PMI2_ERR_INIT;
-    *rank = (int)client_facts(client)->rank;
-    return session_leave(0, NULL);
+    rc = session_facts(&facts);
+    if (rc == PMI2_SUCCESS)
+        *rank = (int)facts.rank;
+    return rc;
 }
 
 int PMI2_Job_Connect(const char jobid[], PMI2_Connect_comm_t *conn)

@@ -7,6 +7,13 @@
  * an answer may take as long as the slowest rank, and neither a fork nor the
  * end of the job can wait for that.
  *
+ * Threads that wait in barriers of PMI-1.2 do not hold up others, nor each
+ * other: while ours waits for that of another rank, that one may wait for one
+ * of ours to come to another barrier. Of those that wait one watches the
+ * socket, and wakes the others when there is something to be read. A thread
+ * that talks may read their answers, too; it rings the watcher's bell when it
+ * is done.
+ *
  * A fork has the socket, too, and may go on in its parent's place, as daemons
  * do, unless a thread that it does not have was talking. It has no threads of
  * libpmix either, so PMIx ends with a fork.
@@ -19,9 +26,11 @@
 #include "wire/mapping.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 extern char **environ;
@@ -37,9 +46,16 @@ static struct {
     bool debug;    /* PMI_DEBUG */
     pid_t pid;     /* who has opened the client */
     unsigned rounds;
+    unsigned waiting; /* threads in barriers */
+    bool watching;    /* one of them watches the socket */
+    unsigned turns;   /* how often it has ended to */
+    pthread_cond_t turned;
+    int bell; /* -1: nobody has waited yet */
 } session = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .idle = PTHREAD_COND_INITIALIZER,
+    .turned = PTHREAD_COND_INITIALIZER,
+    .bell = -1,
 };
 
 static void lock(void)
@@ -61,11 +77,19 @@ static void take(void)
     unlock();
 }
 
+/* Locked. A bell that cannot be rung has been rung already. */
+static void give_back(void)
+{
+    session.busy = false;
+    pthread_cond_signal(&session.idle);
+    if (session.watching)
+        eventfd_write(session.bell, 1);
+}
+
 static void release(void)
 {
     lock();
-    session.busy = false;
-    pthread_cond_signal(&session.idle);
+    give_back();
     unlock();
 }
 
@@ -79,8 +103,8 @@ static void set_begun(bool begun)
 /* Its other threads are gone, and who waited among them. */
 static void after_fork(void)
 {
-    session.torn = session.torn || session.busy;
-    session.busy = false;
+    session.torn = session.torn || session.busy || session.waiting > 0;
+    session.busy = session.watching = false;
     session.idle = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     unlock();
 }
@@ -202,6 +226,89 @@ int session_leave(int rc, const struct ct_error *error)
     if (debug)
         print(error->text);
     return code_of(error->code);
+}
+
+int session_facts(struct client_facts *ret)
+{
+    bool known;
+
+    lock();
+    known = session.begun && !is_lost();
+    if (known)
+        *ret = *client_facts(session.client);
+    unlock();
+    return known ? PMI_SUCCESS : PMI_ERR_INIT;
+}
+
+/* ---- barriers ---- */
+
+/* Locked, and locked again when there is something in the socket, or may have
+   been. */
+static void watch(void)
+{
+    struct pollfd fds[] = {
+        {.fd = client_fd(session.client), .events = POLLIN},
+        {.fd = session.bell, .events = POLLIN},
+    };
+    eventfd_t rung;
+
+    session.watching = true;
+    unlock();
+    poll(fds, 2, -1);
+    lock();
+    eventfd_read(session.bell, &rung);
+    session.watching = false;
+    session.turns++;
+    pthread_cond_broadcast(&session.turned);
+}
+
+/* Taken: let others take it until there may be news. */
+static void step_aside(void)
+{
+    unsigned turn;
+
+    lock();
+    give_back();
+    turn = session.turns;
+    if (!session.watching)
+        watch();
+    while (turn == session.turns)
+        pthread_cond_wait(&session.turned, &session.lock);
+    unlock();
+    take();
+}
+
+static int await(struct client_barrier *barrier, struct ct_error *reterr)
+{
+    bool over = false;
+
+    while (!over) {
+        step_aside();
+        if (!session.begun)
+            return ct_fail(reterr, ENOTCONN, "PMI_Finalize() has been called");
+        if (client_barrier_test(session.client, barrier, &over, reterr) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int session_wait(struct client_barrier *barrier)
+{
+    struct ct_error error;
+    int rc;
+
+    if (session.bell < 0)
+        session.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (session.bell < 0) {
+        rc = ct_fail_errno(&error, "cannot wait");
+    } else {
+        session.waiting++;
+        rc = await(barrier, &error);
+        session.waiting--;
+    }
+    if (rc < 0)
+        client_barrier_forget(session.client, barrier);
+    return session_leave(rc, &error);
 }
 
 /*

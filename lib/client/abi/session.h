@@ -38,6 +38,16 @@ int session_leave(int rc, const struct ct_error *error);
  */
 void session_abort(int exitcode, const char *text) __attribute__((noreturn));
 
+/*
+ * Leave when the barrier, which has been begun, is over; meanwhile other
+ * threads may enter. Returns as session_leave().
+ */
+int session_wait(struct client_barrier *barrier);
+
+/* What is known of the job, also while a thread waits for an answer. 0 or a
+   code of pmi.h. */
+int session_facts(struct client_facts *ret);
+
 /* A number that is new, and the same in all ranks that ask as often. Entered.
  */
 unsigned session_round(void);
