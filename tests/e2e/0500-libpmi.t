@@ -8,6 +8,8 @@
 . "$(dirname "$0")/../beds/lib.sh"
 # shellcheck source=tests/e2e/guests.sh
 . "$(dirname "$0")/guests.sh"
+# shellcheck source=tests/e2e/launchers.sh
+. "$(dirname "$0")/launchers.sh"
 
 libs=${CTRUN_LIBS:-$(dirname "$CTRUN")/.libs}
 system=/usr/lib/$(uname -m)-linux-gnu # Slurm's, and its headers
@@ -34,37 +36,13 @@ compile ours_pairs conform_pmi2 libpmi2.so.0 -I"$top/lib/client/abi" \
     -DCONFORM_PAIRS
 # what each is asked alone, since some servers end or hang a client for it
 # shellcheck disable=SC2034 # by its name
-asked_pmi1=(limits names fork-get spawn spawn-bad reinit abort fork-finalize null)
+asked_pmi1=(limits group-threads names fork-get spawn spawn-bad reinit abort
+    fork-finalize null)
 # shellcheck disable=SC2034
 asked_pmi2=(limits node-limits ring get-null names fork-get spawn spawn-bad
     connect reinit abort fork-finalize null)
 
-# --- what answers
-size=4
-launchers=("Slurm pmi2" "Slurm pmix" Hydra mpirun ctrun "ctrun, 2 nodes" none)
-
-# Sets launch, size and who.
-use() # LAUNCHER PROGRAM
-{
-    local two=(-N2 -n4 --ntasks-per-node=2) speaks=--pmi=${2#conform_}
-    size=4 who=user
-    # where children overlap their parents, they need not wait for CPUs
-    case $1 in
-    "Slurm pmi2") launch=(srun -Q --overlap --mpi=pmi2 "${two[@]}") ;;
-    # see 0420-nodes.t
-    "Slurm pmix") launch=(srun -Q --mpi=pmix "${two[@]}") who=root ;;
-    "Slurm none") launch=(srun -Q --mpi=none "${two[@]}") ;;
-    Hydra) launch=(mpiexec.hydra -n 4) ;;
-    mpirun) launch=(mpirun.openmpi --oversubscribe -n 4) ;;
-    ctrun) launch=("$CTRUN" --no-container -n 4 "$speaks") ;;
-    "ctrun, 2 nodes")
-        launch=(srun -Q --mpi=pmi2 "${two[@]}" "$CTRUN" --no-container
-            "$speaks")
-        ;;
-    none) launch=(env) size=1 ;;
-    esac
-}
-
+# --- what answers (launchers.sh)
 ask() # PROGRAM TEST...
 {
     run "${launch[@]}" "$work/$1" "${@:2}"
@@ -184,7 +162,7 @@ ask_all() # PROGRAM LAUNCHER FILE
 {
     local test
     local -n asked=asked_${1#conform_}
-    use "$2" "$1"
+    use "$2" "${1#conform_}"
     ask_together "$@"
     for test in "${asked[@]}"; do
         ask_alone "$1" "$2" "$test" "$3"
@@ -231,7 +209,8 @@ meant+='^(missing[.].*|node-arrays[.]words|get[.](too-small|one-byte))$|'
 # the node's, as the header says; and one for each command
 meant+='^(slurms-facts[.]node-size|spawn[.]errors|(node-)?limits[.].*)$|'
 # Slurm has none of these for PMI-1, or has them of its own
-meant+='^(mapping|names|spawn|spawn-bad|groups|create|iterate|options)[.]|'
+meant+='^(mapping|names|spawn|spawn-bad|groups|group-threads)[.]|'
+meant+='^(create|iterate|options)[.]|'
 meant+='^(again[.]|(ids|init)[.](id-max|key-max|appnum)$)'
 
 print_differences() # PROGRAM SLURMS OURS
