@@ -549,7 +549,9 @@ int talk_reopen(struct client *client, struct ct_error *reterr)
     };
 
     talk->dialect = &pmi_dialect_1; /* in which every conversation begins */
-    return talk->wire->begin(client, &start, reterr);
+    if (talk->wire->begin(client, &start, reterr) < 0)
+        return ct_fail_in(reterr, "a second init");
+    return 0;
 }
 
 void talk_close(struct client *client)

@@ -254,6 +254,21 @@ for number in 1 2; do
         "$work/ours.$program.Slurm pmi2"
 done
 
+# --- a server that knows one init alone: an error, and no more
+environment=(CONFORM_SECONDS=20 LD_LIBRARY_PATH="$libs")
+for program in conform_pmi1 conform_pmi2; do
+    for launcher in "Slurm pmi2" Hydra; do
+        use "$launcher"
+        ask "$program" reinit
+        fails "$program under $launcher: a second init"
+        is "$(grep -c '^rank [0-9]* reinit.second: FAIL$' "$out")" $size \
+            "$program under $launcher: a second init fails"
+        is "$(grep -c '^ctrun PMI: a second init: ' "$err")" $size \
+            "$program under $launcher: a second init: told"
+        unlike "$(cat "$out")" ': hangs' "$program under $launcher: in time"
+    done
+done
+
 # --- our headers; and infos as MPICH has them, which the library must tell apart
 environment=(CONFORM_SECONDS=20 LD_LIBRARY_PATH="$libs")
 who=user
