@@ -25,7 +25,7 @@ need_tool mpirun.openmpi openmpi-bin
 compile() # NAME SOURCE LIBRARY OPTION...
 {
     "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror "${@:4}" \
-        -o "$work/$1" "$top/tests/tools/$2.c" "$top/tests/tools/conform.c" \
+        -o "$work/$1" "$top/tests/tools/$2.c" "$top"/tests/tools/conform{,_life}.c \
         "$libs/$3" -lpthread -ldl || bail_out "$1 cannot be built"
 }
 

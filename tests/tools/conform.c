@@ -21,7 +21,8 @@ enum {
     THREADS = 4,
 };
 
-struct conform_self self = {.who = "rank", .rank = -1};
+struct conform_self self = {
+    .who = "rank", .rank = -1, .spawned = -1, .appnum = -9};
 static const char *test_name = "";
 
 /* ---- telling ---- */
@@ -64,9 +65,35 @@ void check(bool so, const char *name, const char *format, ...)
     va_end(args);
 }
 
-static const char *code_name(int code)
+const char *code_name(int code)
 {
-    return self.api->code(code);
+    static const char *const names[] = {
+        "SUCCESS",
+        "ERR_INIT",
+        "ERR_NOMEM",
+        "ERR_INVALID_ARG",
+        "ERR_INVALID_KEY",
+        "ERR_INVALID_KEY_LENGTH",
+        "ERR_INVALID_VAL",
+        "ERR_INVALID_VAL_LENGTH",
+        "ERR_INVALID_LENGTH",
+        "ERR_INVALID_NUM_ARGS",
+        "ERR_INVALID_ARGS",
+        "ERR_INVALID_NUM_PARSED",
+        "ERR_INVALID_KEYVALP",
+        "ERR_INVALID_SIZE",
+    };
+    enum { LAST = sizeof names / sizeof *names };
+    static char other[32];
+
+    if (code >= 0 && code < LAST)
+        return names[code];
+    if (code == LAST)
+        return self.api->last_code;
+    if (code == -1)
+        return "FAIL";
+    snprintf(other, sizeof other, "%d", code);
+    return other;
 }
 
 void code_good(const char *name, int code)

@@ -18,17 +18,31 @@
 
 /* The part of the library that both interfaces have. */
 struct conform_api {
-    const char *(*code)(int code); /* "SUCCESS" for 0 */
+    const char *last_code; /* the name of 14 */
+    int (*begin)(void);    /* init, and fill in self */
+    int (*finalize)(void);
+    void (*abort)(void);
     int (*put)(const char *key, const char *value);
     int (*fence)(void);
+    void (*barrier)(void); /* nobody goes before all have come */
     int (*get)(const char *key, char *buf, int size);
     int (*mapping)(char *buf, int size);
+    const char *port; /* that can be published: Slurm's PMI-1 takes no blank */
+    int (*publish)(const char *name, const char *port);
+    int (*lookup)(const char *name, char *buf, int size);
+    int (*unpublish)(const char *name);
+    int (*spawn_missing)(void);         /* a program that is not there */
+    int (*connect)(const char *parent); /* NULL: there is none */
+    int (*disconnect)(const char *parent);
 };
+
+enum { JOB_SIZE = 1024 };
 
 struct conform_self {
     const struct conform_api *api;
-    const char *who; /* "rank", or "child" of a spawned job */
-    int rank, size;
+    const char *who;    /* "rank", or "child" of a spawned job */
+    char job[JOB_SIZE]; /* its name */
+    int rank, size, spawned, appnum;
     int key_max, value_max; /* bytes, with NUL */
     int wrong;              /* how much has been */
     int *local_ranks;       /* those of this node, ascending */
@@ -61,6 +75,8 @@ __attribute__((format(printf, 2, 3))) void tell(const char *name,
 /* A fact that is told and must be so. */
 __attribute__((format(printf, 3, 4))) void check(bool so, const char *name,
                                                  const char *format, ...);
+
+const char *code_name(int code); /* "SUCCESS" for 0 */
 
 /* A code that must be 0; that must not be; of which one is as good as another.
  */
@@ -110,6 +126,32 @@ void test_threads(void);
 void test_fork(void);
 void test_fork_get(void);
 void test_mapping(void);
+
+void test_reinit(void);
+void test_names(void);
+void test_spawn_bad(void);
+void test_abort(void);
+void test_fork_finalize(void);
+
+/* All put their own under that name, and get that of the next. */
+void next_trip(const char *name);
+
+/* What init and finalize must do. */
+void begin_well(void);
+void finalize_well(void);
+
+/* A child of a spawn: argv is "child", what for, its own words. Returns the
+   exit code. */
+int conform_child(int argc, char **argv);
+
+/* Calls with NULL where something is to be read or written. bad: no such thing
+   can be asked; the others may be answered with 0. The last row has no name. */
+struct conform_call {
+    const char *name;
+    int (*call)(void);
+    bool bad;
+};
+void try_calls(const struct conform_call *calls);
 
 /* A text of that length to be got back: one for each seed. */
 const char *text_of(char *buf, size_t len, unsigned seed);

@@ -2,7 +2,8 @@
  * conform_pmi1 [TEST...]: see conform.h. Compiles with the pmi.h of Slurm and
  * with MPICH's; what only some libraries have is looked for when it runs.
  *
- *     cc conform_pmi1.c conform.c -I/usr/include/slurm -lpmi -lpthread -ldl
+ *     cc conform_pmi1.c conform.c conform_life.c -I/usr/include/slurm -lpmi
+ * -lpthread -ldl
  */
 #include "conform.h"
 
@@ -38,36 +39,8 @@ int PMI_Get_options(char *text, int *length);
 
 /* ---- what conform.c asks ---- */
 
-static const char *code_name(int code)
-{
-    static const char *const names[] = {
-        "SUCCESS",
-        "ERR_INIT",
-        "ERR_NOMEM",
-        "ERR_INVALID_ARG",
-        "ERR_INVALID_KEY",
-        "ERR_INVALID_KEY_LENGTH",
-        "ERR_INVALID_VAL",
-        "ERR_INVALID_VAL_LENGTH",
-        "ERR_INVALID_LENGTH",
-        "ERR_INVALID_NUM_ARGS",
-        "ERR_INVALID_ARGS",
-        "ERR_INVALID_NUM_PARSED",
-        "ERR_INVALID_KEYVALP",
-        "ERR_INVALID_SIZE",
-        "ERR_INVALID_KVS",
-    };
-    static char other[32];
-
-    if (code >= 0 && code <= KVS_ERROR)
-        return names[code];
-    if (code == PMI_FAIL)
-        return "FAIL";
-    snprintf(other, sizeof other, "%d", code);
-    return other;
-}
-
-static char kvs[NAME_SIZE];
+/* The name of the job is that of its KVS. */
+#define kvs self.job
 
 static int put(const char *key, const char *value)
 {
@@ -91,24 +64,15 @@ static int mapping(char *buf, int size)
     return PMI_KVS_Get(kvs, "PMI_process_mapping", buf, size);
 }
 
-static const struct conform_api api = {
-    .code = code_name,
-    .put = put,
-    .fence = fence,
-    .get = get,
-    .mapping = mapping,
-};
-
 /* ---- init, finalize ---- */
-
-static int spawned = -1;
 
 static int begin(void)
 {
-    int code = PMI_Init(&spawned);
+    int code = PMI_Init(&self.spawned);
 
     if (code != 0)
         return code;
+    PMI_Get_appnum(&self.appnum);
     PMI_Get_rank(&self.rank);
     PMI_Get_size(&self.size);
     PMI_KVS_Get_key_length_max(&self.key_max);
@@ -135,7 +99,7 @@ static void test_init(void)
     number_is("initialized", initialized, 1);
     check(self.size >= 1 && self.rank >= 0 && self.rank < self.size, "size",
           "%d", self.size);
-    number_is("spawned", spawned, 0);
+    number_is("spawned", self.spawned, 0);
     fact("rank-again", PMI_Get_rank, self.rank);
     fact("size-again", PMI_Get_size, self.size);
     code_any("appnum", PMI_Get_appnum(&number));
@@ -215,35 +179,6 @@ static void test_after(void)
     ask_all();
     ask_maxes();
     tell_all();
-}
-
-static void round_trip(const char *name)
-{
-    char key[64], buf[NAME_SIZE];
-
-    snprintf(key, sizeof key, "%s-%d", name, self.rank);
-    code_good(name, put(key, name));
-    code_good(name, fence());
-    snprintf(key, sizeof key, "%s-%d", name, (self.rank + 1) % self.size);
-    buf[0] = '\0';
-    code_good(name, get(key, buf, sizeof buf));
-    text_is(name, buf, name);
-}
-
-static void test_reinit(void)
-{
-    int rank, size;
-
-    code_good("first", begin());
-    round_trip("once");
-    code_good("finalize", PMI_Finalize());
-    rank = self.rank;
-    size = self.size;
-    code_good("second", begin());
-    check(self.rank == rank && self.size == size, "facts", "%s",
-          self.rank == rank && self.size == size ? "the same" : "others");
-    round_trip("twice");
-    code_good("finalize-second", PMI_Finalize());
 }
 
 /* ---- facts ---- */
@@ -409,31 +344,6 @@ static void test_options(void)
         code_good("args-free", PMI_Free_keyvals(keyvals, size));
 }
 
-/* ---- names ---- */
-
-static void test_names(void)
-{
-    char port[NAME_SIZE] = "", name[300];
-
-    snprintf(name, sizeof name, "conform-%.200s", kvs);
-    if (self.rank == 0) {
-        code_bad("lookup-before", PMI_Lookup_name(name, port));
-        code_good("publish", PMI_Publish_name(name, "port=1:2"));
-        code_any("publish-again", PMI_Publish_name(name, "other"));
-    }
-    fence();
-    code_good("lookup", PMI_Lookup_name(name, port));
-    tell("lookup", "%s", strcmp(port, "port=1:2") == 0 ? "the first" : port);
-    fence();
-    if (self.rank == self.size - 1)
-        code_any("unpublish-by-other", PMI_Unpublish_name(name));
-    fence();
-    if (self.rank == 0) {
-        code_any("unpublish", PMI_Unpublish_name(name));
-        code_bad("lookup-after", PMI_Lookup_name(name, port));
-    }
-}
-
 /* ---- groups, of PMI 1.2 ---- */
 
 typedef int group_function(const int *, int, const char *);
@@ -561,75 +471,14 @@ static void test_spawn(void)
     fence();
 }
 
-static void test_spawn_bad(void)
+static int spawn_missing(void)
 {
     const char *commands[] = {"/conform/no/such/program"}, *none[] = {NULL};
     const char **argvs[] = {none};
     int zero = 0, one = 1, error = 0;
 
-    if (self.rank == 0)
-        code_bad("no-such-program",
-                 PMI_Spawn_multiple(1, commands, argvs, &one, &zero, NULL, 0,
-                                    NULL, &error));
-    fence();
-}
-
-/* argv: "child", what for, its own words. */
-static int run_child(int argc, char **argv)
-{
-    char parent[NAME_SIZE] = "", word[NAME_SIZE] = "";
-    int first, appnum = -9;
-
-    conform_as("child", argv[2]);
-    code_good("init", begin());
-    number_is("spawned", spawned != 0, 1);
-    number_is("size", self.size, 3);
-    first = self.rank < 2;
-    code_good("appnum", PMI_Get_appnum(&appnum));
-    /* Slurm's is -1, or that of a step */
-    tell("appnum", "%s",
-         appnum == (first ? 0 : 1) ? "that of the command" : "another");
-    text_is("argv", argv[3], first ? "first" : "second");
-    if (first) {
-        check(argc >= 6 && strcmp(argv[4], "a=b") == 0, "argv", "%s", argv[4]);
-        /* which Slurm cuts */
-        tell("blank", "%s", argc == 6 ? "in a word" : "between words");
-    }
-    code_good("parent", get("conform-parent", parent, sizeof parent));
-    check(parent[0] != '\0' && strcmp(parent, kvs) != 0, "parent", "another");
-    code_good("word", get("conform-word", word, sizeof word));
-    text_is("word", word, "a=word");
-    round_trip("meet");
-    code_good("finalize", PMI_Finalize());
-    tell("", "%s", self.wrong == 0 ? "ok" : "wrong");
-    return self.wrong > 0;
-}
-
-/* ---- ends ---- */
-
-static void test_abort(void)
-{
-    code_good("init", begin());
-    if (self.rank == self.size - 1) {
-        PMI_Abort(7, "conform aborts");
-        check(false, "returns", "it returned");
-    }
-    code_any("barrier", PMI_Barrier());
-    pause();
-}
-
-static int ends_in_child(void)
-{
-    PMI_Finalize();
-    return 0;
-}
-
-static void test_fork_finalize(void)
-{
-    code_good("init", begin());
-    try_call("child", ends_in_child, false);
-    round_trip("the-parent-goes-on");
-    code_good("finalize", PMI_Finalize());
+    return PMI_Spawn_multiple(1, commands, argvs, &one, &zero, NULL, 0, NULL,
+                              &error);
 }
 
 /* ---- NULL ---- */
@@ -688,12 +537,7 @@ CALL(args, PMI_Args_to_keyval(NULL, NULL, NULL, NULL))
 CALL(free_keyvals, PMI_Free_keyvals(NULL, 1))
 CALL(free_none, PMI_Free_keyvals(NULL, 0))
 
-/* bad: no such thing can be asked. The others may be answered with 0. */
-static const struct {
-    const char *name;
-    int (*call)(void);
-    bool bad;
-} null_calls[] = {
+static const struct conform_call null_calls[] = {
     {"initialized", null_initialized, true},
     {"rank", null_rank, true},
     {"size", null_size, true},
@@ -736,22 +580,55 @@ static const struct {
     {"args", null_args, true},
     {"free-keyvals", null_free_keyvals, false},
     {"free-none", null_free_none, false},
+    {.name = NULL},
 };
 
 /* One rank asks, since what crashes may leave half a question on the wire. */
 static void test_null(void)
 {
-    code_good("init", begin());
+    begin_well();
     if (self.rank == 0)
         put("conform-there", "value");
     fence();
     if (self.rank == 0)
-        for (size_t i = 0; i < sizeof null_calls / sizeof *null_calls; i++)
-            try_call(null_calls[i].name, null_calls[i].call, null_calls[i].bad);
-    code_good("finalize", PMI_Finalize());
+        try_calls(null_calls);
+    finalize_well();
 }
 
 /* ---- all ---- */
+
+static void ask_abort(void)
+{
+    PMI_Abort(7, "conform aborts");
+}
+
+static void barrier(void)
+{
+    fence();
+}
+
+static int lookup(const char *name, char *buf, int size)
+{
+    (void)size; /* PMI has no word for it */
+    return PMI_Lookup_name(name, buf);
+}
+
+static const struct conform_api api = {
+    .last_code = "ERR_INVALID_KVS",
+    .begin = begin,
+    .finalize = PMI_Finalize,
+    .abort = ask_abort,
+    .put = put,
+    .fence = fence,
+    .barrier = barrier,
+    .get = get,
+    .mapping = mapping,
+    .port = "port=1:2",
+    .publish = PMI_Publish_name,
+    .lookup = lookup,
+    .unpublish = PMI_Unpublish_name,
+    .spawn_missing = spawn_missing,
+};
 
 static const struct conform_test tests[] = {
     {"before", BEFORE, test_before},
@@ -789,6 +666,6 @@ int main(int argc, char **argv)
 {
     self.api = &api;
     if (argc > 3 && strcmp(argv[1], "child") == 0)
-        return run_child(argc, argv);
+        return conform_child(argc, argv);
     return conform_run(tests, argv + 1, test_init, test_finalize);
 }

@@ -2,7 +2,8 @@
  * conform_pmi2 [TEST...]: see conform.h. Compiles with the pmi2.h of Slurm and
  * with MPICH's; what only one of them has is looked for when it runs.
  *
- *     cc conform_pmi2.c conform.c -I/usr/include/slurm -lpmi2 -lpthread -ldl
+ *     cc conform_pmi2.c conform.c conform_life.c -I/usr/include/slurm -lpmi2
+ * -lpthread -ldl
  */
 #include "conform.h"
 
@@ -39,36 +40,7 @@ typedef struct MPIR_Info info;
 
 /* ---- what conform.c asks ---- */
 
-static const char *code_name(int code)
-{
-    static const char *const names[] = {
-        "SUCCESS",
-        "ERR_INIT",
-        "ERR_NOMEM",
-        "ERR_INVALID_ARG",
-        "ERR_INVALID_KEY",
-        "ERR_INVALID_KEY_LENGTH",
-        "ERR_INVALID_VAL",
-        "ERR_INVALID_VAL_LENGTH",
-        "ERR_INVALID_LENGTH",
-        "ERR_INVALID_NUM_ARGS",
-        "ERR_INVALID_ARGS",
-        "ERR_INVALID_NUM_PARSED",
-        "ERR_INVALID_KEYVALP",
-        "ERR_INVALID_SIZE",
-        "ERR_OTHER",
-    };
-    static char other[32];
-
-    if (code >= 0 && code <= PMI2_ERR_OTHER)
-        return names[code];
-    if (code == PMI2_FAIL)
-        return "FAIL";
-    snprintf(other, sizeof other, "%d", code);
-    return other;
-}
-
-static char job[PMI2_MAX_VALLEN];
+#define job self.job
 
 static int get(const char *key, char *buf, int size)
 {
@@ -97,21 +69,11 @@ static void barrier(void)
     get("conform-none", none, sizeof none);
 }
 
-static const struct conform_api api = {
-    .code = code_name,
-    .put = PMI2_KVS_Put,
-    .fence = PMI2_KVS_Fence,
-    .get = get,
-    .mapping = mapping,
-};
-
 /* ---- init, finalize ---- */
-
-static int spawned = -1, appnum = -9;
 
 static int begin(void)
 {
-    int code = PMI2_Init(&spawned, &self.size, &self.rank, &appnum);
+    int code = PMI2_Init(&self.spawned, &self.size, &self.rank, &self.appnum);
 
     if (code == 0 && PMI2_Job_GetId(job, sizeof job) != 0)
         job[0] = '\0';
@@ -128,9 +90,12 @@ static void test_init(void)
     number_is("initialized", PMI2_Initialized() != 0, 1);
     check(self.size >= 1 && self.rank >= 0 && self.rank < self.size, "size",
           "%d", self.size);
-    number_is("spawned", spawned, 0);
+    number_is("spawned", self.spawned, 0);
     /* Slurm's is -1 */
-    tell("appnum", "%s", appnum == 0 ? "0" : appnum == -1 ? "-1" : "another");
+    tell("appnum", "%s",
+         self.appnum == 0    ? "0"
+         : self.appnum == -1 ? "-1"
+                             : "another");
 }
 
 static void test_finalize(void)
@@ -170,36 +135,6 @@ static void test_after(void)
     code_bad("get-node", PMI2_Info_GetNodeAttr("k", buf, 64, &number, 0));
     code_bad("get-job", PMI2_Info_GetJobAttr("k", buf, 64, &number));
     code_any("finalize", PMI2_Finalize());
-}
-
-static void round_trip(const char *name)
-{
-    char key[64], buf[64];
-
-    snprintf(key, sizeof key, "%s-%d", name, self.rank);
-    code_good(name, PMI2_KVS_Put(key, name));
-    code_good(name, PMI2_KVS_Fence());
-    snprintf(key, sizeof key, "%s-%d", name, (self.rank + 1) % self.size);
-    buf[0] = '\0';
-    code_good(name, get(key, buf, sizeof buf));
-    text_is(name, buf, name);
-}
-
-/* A second PMI2_Init() before PMI2_Finalize(), and one after. */
-static void test_reinit(void)
-{
-    int rank, size;
-
-    code_good("first", begin());
-    round_trip("once");
-    code_good("finalize", PMI2_Finalize());
-    rank = self.rank;
-    size = self.size;
-    code_good("second", begin());
-    check(self.rank == rank && self.size == size, "facts", "%s",
-          self.rank == rank && self.size == size ? "the same" : "others");
-    round_trip("twice");
-    code_good("finalize-second", PMI2_Finalize());
 }
 
 /* ---- facts ---- */
@@ -460,33 +395,6 @@ static void test_node_limits(void)
     number_is("other", found, 0);
 }
 
-/* ---- names ---- */
-
-static void test_names(void)
-{
-    char port[PMI2_MAX_VALLEN] = "", name[300];
-
-    snprintf(name, sizeof name, "conform-%.200s", job);
-    if (self.rank == 0) {
-        code_bad("lookup-before",
-                 PMI2_Nameserv_lookup(name, NULL, port, sizeof port));
-        code_good("publish", PMI2_Nameserv_publish(name, NULL, "a port=1:2"));
-        code_any("publish-again", PMI2_Nameserv_publish(name, NULL, "other"));
-    }
-    barrier();
-    code_good("lookup", PMI2_Nameserv_lookup(name, NULL, port, sizeof port));
-    tell("lookup", "%s", strcmp(port, "a port=1:2") == 0 ? "the first" : port);
-    barrier();
-    if (self.rank == self.size - 1)
-        code_any("unpublish-by-other", PMI2_Nameserv_unpublish(name, NULL));
-    barrier();
-    if (self.rank == 0) {
-        code_any("unpublish", PMI2_Nameserv_unpublish(name, NULL));
-        code_bad("lookup-after",
-                 PMI2_Nameserv_lookup(name, NULL, port, sizeof port));
-    }
-}
-
 /* ---- the ring ---- */
 
 typedef int ring_function(const char *, int *, int *, char *, char *, int);
@@ -555,98 +463,37 @@ static void test_spawn(void)
     barrier();
 }
 
-static void test_spawn_bad(void)
+static int spawn_missing(void)
 {
     const char *commands[] = {"/conform/no/such/program"}, *none[] = {NULL};
     const char **argvs[] = {none};
     char id[PMI2_MAX_VALLEN] = "";
     int zero = 0, one = 1, error = 0;
 
-    if (self.rank == 0)
-        code_bad("no-such-program",
-                 PMI2_Job_Spawn(1, commands, &zero, argvs, &one, &zero, NULL, 0,
-                                NULL, id, sizeof id, &error));
-    barrier();
+    return PMI2_Job_Spawn(1, commands, &zero, argvs, &one, &zero, NULL, 0, NULL,
+                          id, sizeof id, &error);
+}
+
+static int connect_to(const char *id)
+{
+    PMI2_Connect_comm_t conn;
+
+    memset(&conn, 0, sizeof conn);
+    return PMI2_Job_Connect(id, &conn);
 }
 
 static void test_connect(void)
 {
     char id[PMI2_MAX_VALLEN] = "", buf[64] = "";
     int errors[3], len;
-    PMI2_Connect_comm_t conn;
 
-    memset(&conn, 0, sizeof conn);
     if (self.rank == 0 && spawn("connect", "a=b", id, sizeof id, errors) == 0) {
-        code_good("connect", PMI2_Job_Connect(id, &conn));
+        code_good("connect", connect_to(id));
         code_any("get-of-theirs",
                  PMI2_KVS_Get(id, PMI2_ID_NULL, "conform-word", buf, 64, &len));
         code_good("disconnect", PMI2_Job_Disconnect(id));
     }
     barrier();
-}
-
-/* argv: "child", what for, its own words. */
-static int run_child(int argc, char **argv)
-{
-    char parent[PMI2_MAX_VALLEN] = "", word[64] = "";
-    PMI2_Connect_comm_t conn;
-    int first;
-
-    memset(&conn, 0, sizeof conn);
-    conform_as("child", argv[2]);
-    code_good("init", begin());
-    number_is("spawned", spawned != 0, 1);
-    number_is("size", self.size, 3);
-    first = self.rank < 2;
-    /* Slurm's is -1, or that of a step */
-    tell("appnum", "%s",
-         appnum == (first ? 0 : 1) ? "that of the command" : "another");
-    text_is("argv", argv[3], first ? "first" : "second");
-    if (first) {
-        check(argc >= 6 && strcmp(argv[4], "a=b") == 0, "argv", "%s", argv[4]);
-        /* which Slurm cuts */
-        tell("blank", "%s", argc == 6 ? "in a word" : "between words");
-    }
-    code_good("parent", get("conform-parent", parent, sizeof parent));
-    check(parent[0] != '\0' && strcmp(parent, job) != 0, "parent", "another");
-    code_good("word", get("conform-word", word, sizeof word));
-    text_is("word", word, "a=word");
-    round_trip("meet");
-    if (strcmp(argv[2], "connect") == 0) {
-        code_good("connect", PMI2_Job_Connect(parent, &conn));
-        code_good("disconnect", PMI2_Job_Disconnect(parent));
-    }
-    code_good("finalize", PMI2_Finalize());
-    tell("", "%s", self.wrong == 0 ? "ok" : "wrong");
-    return self.wrong > 0;
-}
-
-/* ---- ends ---- */
-
-static void test_abort(void)
-{
-    code_good("init", begin());
-    if (self.rank == self.size - 1) {
-        PMI2_Abort(1, "conform aborts");
-        check(false, "returns", "it returned");
-    }
-    code_any("fence", PMI2_KVS_Fence());
-    pause();
-}
-
-/* A child of fork() says good-bye, which is not its parent's. */
-static int ends_in_child(void)
-{
-    PMI2_Finalize();
-    return 0;
-}
-
-static void test_fork_finalize(void)
-{
-    code_good("init", begin());
-    try_call("child", ends_in_child, false);
-    round_trip("the-parent-goes-on");
-    code_good("finalize", PMI2_Finalize());
 }
 
 /* ---- NULL ---- */
@@ -692,12 +539,7 @@ CALL(spawn_commands, PMI2_Job_Spawn(1, NULL, NULL, NULL, NULL, NULL, NULL, 0,
 CALL(spawn_none, PMI2_Job_Spawn(0, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL,
                                 NULL, 0, NULL))
 
-/* bad: no such thing can be asked. The others may be answered with 0. */
-static const struct {
-    const char *name;
-    int (*call)(void);
-    bool bad;
-} null_calls[] = {
+static const struct conform_call null_calls[] = {
     {"put-key", null_put_key, true},
     {"put-value", null_put_value, true},
     {"get-key", null_get_key, true},
@@ -725,6 +567,7 @@ static const struct {
     {"disconnect-job", null_disconnect_job, true},
     {"spawn-commands", null_spawn_commands, true},
     {"spawn-none", null_spawn_none, false},
+    {.name = NULL},
 };
 
 /*
@@ -733,7 +576,7 @@ static const struct {
  */
 static void test_null(void)
 {
-    code_good("init", begin());
+    begin_well();
     if (self.rank == 0) {
         PMI2_KVS_Put("conform-there", "value");
         PMI2_Info_PutNodeAttr("conform-node", "value");
@@ -741,12 +584,50 @@ static void test_null(void)
     }
     PMI2_KVS_Fence();
     if (self.rank == 0)
-        for (size_t i = 0; i < sizeof null_calls / sizeof *null_calls; i++)
-            try_call(null_calls[i].name, null_calls[i].call, null_calls[i].bad);
-    code_good("finalize", PMI2_Finalize());
+        try_calls(null_calls);
+    finalize_well();
 }
 
 /* ---- all ---- */
+
+static void ask_abort(void)
+{
+    PMI2_Abort(1, "conform aborts");
+}
+
+static int publish(const char *name, const char *port)
+{
+    return PMI2_Nameserv_publish(name, NULL, port);
+}
+
+static int lookup(const char *name, char *buf, int size)
+{
+    return PMI2_Nameserv_lookup(name, NULL, buf, size);
+}
+
+static int unpublish(const char *name)
+{
+    return PMI2_Nameserv_unpublish(name, NULL);
+}
+
+static const struct conform_api api = {
+    .last_code = "ERR_OTHER",
+    .begin = begin,
+    .finalize = PMI2_Finalize,
+    .abort = ask_abort,
+    .put = PMI2_KVS_Put,
+    .fence = PMI2_KVS_Fence,
+    .barrier = barrier,
+    .get = get,
+    .mapping = mapping,
+    .port = "a port=1:2",
+    .publish = publish,
+    .lookup = lookup,
+    .unpublish = unpublish,
+    .spawn_missing = spawn_missing,
+    .connect = connect_to,
+    .disconnect = PMI2_Job_Disconnect,
+};
 
 static const struct conform_test tests[] = {
     {"before", BEFORE, test_before},
@@ -789,6 +670,6 @@ int main(int argc, char **argv)
     self.key_max = PMI2_MAX_KEYLEN;
     self.value_max = PMI2_MAX_VALLEN;
     if (argc > 3 && strcmp(argv[1], "child") == 0)
-        return run_child(argc, argv);
+        return conform_child(argc, argv);
     return conform_run(tests, argv + 1, test_init, test_finalize);
 }
