@@ -52,21 +52,6 @@ static bool next_process(DIR *proc, struct process *ret)
     return false;
 }
 
-static size_t children_of(pid_t parent, pid_t *ret, size_t max)
-{
-    DIR *proc = opendir("/proc");
-    struct process process;
-    size_t count = 0;
-
-    if (proc == NULL)
-        return 0;
-    while (count < max && next_process(proc, &process))
-        if (process.parent == parent)
-            ret[count++] = process.pid;
-    closedir(proc);
-    return count;
-}
-
 /* All there are, to free(), or as many as there is memory for. */
 static struct process *list_processes(size_t *ret_count)
 {
@@ -88,6 +73,57 @@ static struct process *list_processes(size_t *ret_count)
         closedir(proc);
     *ret_count = count;
     return list;
+}
+
+static size_t find_children(pid_t *ret, size_t max)
+{
+    pid_t parent = getpid();
+    size_t all_count, count = 0;
+    struct process *all = list_processes(&all_count);
+
+    for (size_t i = 0; i < all_count && count < max; i++)
+        if (all[i].parent == parent)
+            ret[count++] = all[i].pid;
+    free(all);
+    return count;
+}
+
+/* As much of a file as there is room for, as text. */
+static int read_text(const char *path, char *ret, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t used = 0;
+    ssize_t len = 0;
+
+    if (fd < 0)
+        return -1;
+    while (used < size - 1 && (len = read(fd, ret + used, size - 1 - used)) > 0)
+        used += (size_t)len;
+    close(fd);
+    ret[used] = '\0';
+    return len < 0 ? -1 : 0;
+}
+
+/*
+ * The kernel has a list, if it was built with it, of what a thread has begun or
+ * adopted; else each process of the node is asked for its parent. Every pid in
+ * the list has a space behind it, so one that has been cut has not.
+ */
+static size_t children(pid_t *ret, size_t max)
+{
+    char text[ROUND * 8], *at = text, *end;
+    size_t count = 0;
+
+    if (read_text("/proc/thread-self/children", text, sizeof text) < 0)
+        return find_children(ret, max);
+    while (count < max) {
+        long pid = strtol(at, &end, 10);
+        if (end == at || *end != ' ')
+            break;
+        ret[count++] = (pid_t)pid;
+        at = end;
+    }
+    return count;
 }
 
 /* /proc is read once: a kill waits for this, and a node may be full. */
@@ -137,7 +173,7 @@ void sweep(pid_t spare)
     pid_t pids[ROUND];
 
     while (have_children(spare)) {
-        size_t count = children_of(getpid(), pids, ROUND), killed = 0;
+        size_t count = children(pids, ROUND), killed = 0;
         for (size_t i = 0; i < count; i++)
             if (pids[i] != spare && kill(pids[i], SIGKILL) == 0)
                 pids[killed++] = pids[i];

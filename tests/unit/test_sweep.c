@@ -109,6 +109,16 @@ START_TEST(children_are_killed_and_reaped)
 }
 END_TEST
 
+/* More than are read at a time. */
+START_TEST(many_children)
+{
+    for (int i = 0; i < 1100; i++)
+        start_child();
+    sweep(0);
+    check_childless();
+}
+END_TEST
+
 START_TEST(grandchildren_too)
 {
     pid_t of_living, of_dead;
@@ -127,6 +137,7 @@ static const char *const odd_names[] = {") S 1 1 (", "a b) Z 0 0", "\n1"};
 START_TEST(odd_names_do_not_hide)
 {
     int ready[2];
+    pid_t listed;
     char byte;
 
     ck_assert_int_eq(pipe(ready), 0);
@@ -136,6 +147,7 @@ START_TEST(odd_names_do_not_hide)
             sleep_forever();
     }
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    ck_assert_uint_eq(sweep_list(&listed, 1, 0), 1);
     sweep(0);
     check_childless();
 }
@@ -251,6 +263,7 @@ int main(void)
     tcase_set_timeout(tc, 20);
     tcase_add_test(tc, nothing_to_do);
     tcase_add_test(tc, children_are_killed_and_reaped);
+    tcase_add_test(tc, many_children);
     tcase_add_test(tc, grandchildren_too);
     tcase_add_loop_test(tc, odd_names_do_not_hide, 0, 3);
     tcase_add_test(tc, spare_survives_with_its_children);
