@@ -18,10 +18,17 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+
+struct server {
+    sqfs_ll ll;   /* first: squashfuse takes a server for its sqfs_ll */
+    char *buffer; /* for what is read */
+    size_t room;
+};
 
 /* An image does not change: what the kernel was told holds for ever. */
 static const double for_ever = 1e9;
@@ -122,21 +129,65 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         fuse_reply_entry(req, &entry);
 }
 
-static struct fuse_lowlevel_ops list_operations(void)
+/*
+ * A handler that refuses with ENOSYS, or is not there, is asked once: then the
+ * kernel opens files by itself, or knows that nothing has such attributes.
+ */
+static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+    (void)ino;
+    (void)fi;
+    fuse_reply_err(req, ENOSYS);
+}
+
+static int make_room(struct server *server, size_t size)
+{
+    char *grown;
+
+    if (size <= server->room)
+        return 0;
+    grown = realloc(server->buffer, size);
+    if (grown == NULL)
+        return -1;
+    server->buffer = grown;
+    server->room = size;
+    return 0;
+}
+
+static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                    struct fuse_file_info *fi)
+{
+    struct server *server = fuse_req_userdata(req);
+    sqfs_off_t len = (sqfs_off_t)size;
+    sqfs_ll_i at;
+
+    (void)fi;
+    if (sqfs_ll_iget(req, &at, ino) != SQFS_OK)
+        return;
+    if (make_room(server, size) < 0)
+        fuse_reply_err(req, ENOMEM);
+    else if (sqfs_read_range(&server->ll.fs, &at.inode, offset, &len,
+                             server->buffer) != SQFS_OK)
+        fuse_reply_err(req, EIO);
+    else
+        fuse_reply_buf(req, server->buffer, (size_t)len);
+}
+
+static struct fuse_lowlevel_ops list_operations(const sqfs *fs)
+{
+    bool xattr = fs->sb.xattr_id_table_start != (uint64_t)SQUASHFS_INVALID_BLK;
+
     return (struct fuse_lowlevel_ops){
         .getattr = on_getattr,
         .opendir = sqfs_ll_op_opendir,
         .releasedir = sqfs_ll_op_releasedir,
         .readdir = sqfs_ll_op_readdir,
         .lookup = on_lookup,
-        .open = sqfs_ll_op_open,
-        .create = sqfs_ll_op_create,
-        .release = sqfs_ll_op_release,
-        .read = sqfs_ll_op_read,
+        .open = on_open,
+        .read = on_read,
         .readlink = sqfs_ll_op_readlink,
-        .listxattr = sqfs_ll_op_listxattr,
-        .getxattr = sqfs_ll_op_getxattr,
+        .listxattr = xattr ? sqfs_ll_op_listxattr : NULL,
+        .getxattr = xattr ? sqfs_ll_op_getxattr : NULL,
         .forget = sqfs_ll_op_forget,
         .statfs = stfs_ll_op_statfs,
     };
@@ -233,7 +284,11 @@ static int open_squashfs(const struct image *image, sqfs_ll *ll,
     }
 }
 
-/* The mount itself; the kernel's first request waits until somebody reads. */
+/*
+ * The mount itself; the kernel's first request waits until somebody reads. The
+ * file system is read-only, not only the mount: else the kernel asks for the
+ * time of the last access after each read.
+ */
 static int make_mount(int device, const char *name, struct ct_error *reterr)
 {
     char fd[16], uid[16], gid[16];
@@ -252,7 +307,8 @@ static int make_mount(int device, const char *name, struct ct_error *reterr)
         kernel_fsconfig_set(fs, "rootmode", "40000") < 0 ||
         kernel_fsconfig_set(fs, "user_id", uid) < 0 ||
         kernel_fsconfig_set(fs, "group_id", gid) < 0 ||
-        kernel_fsconfig_set(fs, "allow_other", NULL) < 0)
+        kernel_fsconfig_set(fs, "allow_other", NULL) < 0 ||
+        kernel_fsconfig_set(fs, "ro", NULL) < 0)
         return ct_fail_errno(reterr, "fsconfig(fuse)");
     mount = kernel_fsmount(fs, KERNEL_ATTR_RDONLY | KERNEL_ATTR_NOSUID |
                                    KERNEL_ATTR_NODEV);
@@ -282,10 +338,10 @@ static int confine(int device, sqfs_ll *ll)
  * Serve until the mount is gone or the parent is. Never returns. What is sent
  * to end a job must not take the file system away from ranks that still end.
  */
-static void serve(int device, sqfs_ll *ll, pid_t parent)
+static void serve(int device, struct server *server, pid_t parent)
 {
     static const int deaf_to[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
-    const struct fuse_lowlevel_ops operations = list_operations();
+    const struct fuse_lowlevel_ops operations = list_operations(&server->ll.fs);
     char *argv[] = {(char *)"ctrun", NULL};
     struct fuse_args args = FUSE_ARGS_INIT(1, argv);
     struct fuse_session *session;
@@ -293,11 +349,11 @@ static void serve(int device, sqfs_ll *ll, pid_t parent)
 
     for (size_t i = 0; i < sizeof deaf_to / sizeof deaf_to[0]; i++)
         signal(deaf_to[i], SIG_IGN);
-    if (confine(device, ll) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
-        getppid() != parent)
+    if (confine(device, &server->ll) < 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(1);
     prctl(PR_SET_NAME, "ctrun-fuse");
-    session = fuse_session_new(&args, &operations, sizeof operations, ll);
+    session = fuse_session_new(&args, &operations, sizeof operations, server);
     snprintf(point, sizeof point, "/dev/fd/%d", DEVICE_FD);
     if (session == NULL || fuse_session_mount(session, point) < 0)
         _exit(1);
@@ -307,29 +363,28 @@ static void serve(int device, sqfs_ll *ll, pid_t parent)
 int fuse_mount_image(const struct image *image, const char *name, int *ret_fd,
                      pid_t *ret_pid, struct ct_error *reterr)
 {
-    sqfs_ll ll;
+    struct server server = {0};
     pid_t parent = getpid(), pid;
     CT_AUTO_FD int device = open_device(reterr);
     CT_AUTO_FD int mount = -1;
 
     if (device < 0 || lazy_squashfuse_load(reterr) < 0)
         return -1;
-    memset(&ll, 0, sizeof ll);
-    if (open_squashfs(image, &ll, reterr) < 0)
+    if (open_squashfs(image, &server.ll, reterr) < 0)
         return -1;
     mount = make_mount(device, name, reterr);
     if (mount >= 0) {
         pid = fork();
         if (pid == 0) {
             ct_close(&mount);
-            serve(device, &ll, parent);
+            serve(device, &server, parent);
         }
         if (pid < 0)
             ct_fail_errno(reterr, "fork");
     } else {
         pid = -1;
     }
-    sqfs_ll_destroy(&ll);
+    sqfs_ll_destroy(&server.ll);
     if (pid < 0)
         return -1;
     *ret_fd = ct_steal_fd(&mount);

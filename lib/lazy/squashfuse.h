@@ -27,22 +27,21 @@ struct fuse_session *fuse_session_new(struct fuse_args *args,
     X(sqfs_ll_destroy)                                                         \
     X(sqfs_ll_iget)                                                            \
     X(sqfs_ll_init)                                                            \
-    X(sqfs_ll_op_create)                                                       \
     X(sqfs_ll_op_forget)                                                       \
     X(sqfs_ll_op_getxattr)                                                     \
     X(sqfs_ll_op_listxattr)                                                    \
-    X(sqfs_ll_op_open)                                                         \
     X(sqfs_ll_op_opendir)                                                      \
-    X(sqfs_ll_op_read)                                                         \
     X(sqfs_ll_op_readdir)                                                      \
     X(sqfs_ll_op_readlink)                                                     \
-    X(sqfs_ll_op_release)                                                      \
     X(sqfs_ll_op_releasedir)                                                   \
     X(sqfs_mode)                                                               \
+    X(sqfs_read_range)                                                         \
     X(stfs_ll_op_statfs)                                                       \
     X(fuse_reply_attr)                                                         \
+    X(fuse_reply_buf)                                                          \
     X(fuse_reply_entry)                                                        \
     X(fuse_reply_err)                                                          \
+    X(fuse_req_userdata)                                                       \
     X(fuse_session_loop)                                                       \
     X(fuse_session_mount)                                                      \
     X(fuse_session_new)
@@ -66,22 +65,21 @@ int lazy_squashfuse_load(struct ct_error *reterr);
 #define sqfs_ll_destroy lazy_squashfuse.sqfs_ll_destroy
 #define sqfs_ll_iget lazy_squashfuse.sqfs_ll_iget
 #define sqfs_ll_init lazy_squashfuse.sqfs_ll_init
-#define sqfs_ll_op_create lazy_squashfuse.sqfs_ll_op_create
 #define sqfs_ll_op_forget lazy_squashfuse.sqfs_ll_op_forget
 #define sqfs_ll_op_getxattr lazy_squashfuse.sqfs_ll_op_getxattr
 #define sqfs_ll_op_listxattr lazy_squashfuse.sqfs_ll_op_listxattr
-#define sqfs_ll_op_open lazy_squashfuse.sqfs_ll_op_open
 #define sqfs_ll_op_opendir lazy_squashfuse.sqfs_ll_op_opendir
-#define sqfs_ll_op_read lazy_squashfuse.sqfs_ll_op_read
 #define sqfs_ll_op_readdir lazy_squashfuse.sqfs_ll_op_readdir
 #define sqfs_ll_op_readlink lazy_squashfuse.sqfs_ll_op_readlink
-#define sqfs_ll_op_release lazy_squashfuse.sqfs_ll_op_release
 #define sqfs_ll_op_releasedir lazy_squashfuse.sqfs_ll_op_releasedir
 #define sqfs_mode lazy_squashfuse.sqfs_mode
+#define sqfs_read_range lazy_squashfuse.sqfs_read_range
 #define stfs_ll_op_statfs lazy_squashfuse.stfs_ll_op_statfs
 #define fuse_reply_attr lazy_squashfuse.fuse_reply_attr
+#define fuse_reply_buf lazy_squashfuse.fuse_reply_buf
 #define fuse_reply_entry lazy_squashfuse.fuse_reply_entry
 #define fuse_reply_err lazy_squashfuse.fuse_reply_err
+#define fuse_req_userdata lazy_squashfuse.fuse_req_userdata
 #define fuse_session_loop lazy_squashfuse.fuse_session_loop
 #define fuse_session_mount lazy_squashfuse.fuse_session_mount
 #define fuse_session_new lazy_squashfuse.fuse_session_new

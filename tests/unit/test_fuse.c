@@ -11,6 +11,7 @@ static void set_up(void)
     make_image();
     make_dir("image/empty");
     ck_assert_int_eq(symlink("marker", "image/link"), 0);
+    ck_assert_int_eq(system("seq 500000 > image/large"), 0);
     ck_assert_int_eq(
         system("mksquashfs image image.sqfs -quiet -no-progress > log 2>&1"),
         0);
@@ -60,6 +61,27 @@ START_TEST(image_is_served)
     check_script(z, 0,
                  "cat /marker /link; ls -A /empty; [ -e /none ] || echo none",
                  "here\nhere\nnone\n");
+    end_zygote(z);
+}
+END_TEST
+
+/* Many blocks, and the last one is not whole. */
+START_TEST(large_files_are_whole)
+{
+    struct zygote *z = start_zygote(&plan, 1);
+
+    check_script(z, 0, "seq 500000 | cmp - /large && tail -c 14 /large",
+                 "499999\n500000\n");
+    end_zygote(z);
+}
+END_TEST
+
+START_TEST(files_cannot_be_written)
+{
+    struct zygote *z = start_zygote(&plan, 1);
+
+    check_script(z, 0, "{ echo > /marker; } 2> /dev/null || echo no", "no\n");
+    check_script(z, 0, "{ echo > /new; } 2> /dev/null || echo no", "no\n");
     end_zygote(z);
 }
 END_TEST
@@ -194,6 +216,8 @@ static TCase *make_case(void)
     tcase_set_timeout(tc, TIMEOUT);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, image_is_served);
+    tcase_add_test(tc, large_files_are_whole);
+    tcase_add_test(tc, files_cannot_be_written);
     tcase_add_test(tc, server_has_no_privilege);
     tcase_add_test(tc, server_has_no_descriptors_of_others);
     tcase_add_test(tc, ranks_may_not_look_into_the_server);
