@@ -603,7 +603,8 @@ struct agent *agent_create(const struct agent_config *config,
     shm_start(&agent->shm);
     if (gethostname(agent->host, sizeof agent->host - 1) < 0)
         strcpy(agent->host, "localhost");
-    if (rundir_choose(&agent->rundir, reterr) < 0 ||
+    /* tools look for us there */
+    if (rundir_choose(&agent->rundir, config->tools, reterr) < 0 ||
         make_zygote(agent, reterr) < 0)
         goto fail;
     if (config->world != NULL && config->world->node_count > 1 &&

@@ -136,7 +136,7 @@ static void pmix_readable(evutil_socket_t fd, short what, void *ctx)
 static bool rundir_is_shared(const struct agent *agent)
 {
     for (size_t i = 0; i < agent->config.plan_count; i++)
-        if (!rundir_is_seen(&agent->config.plans[i]))
+        if (!rundir_is_seen(&agent->rundir, &agent->config.plans[i]))
             return false;
     return true;
 }
@@ -375,7 +375,7 @@ static int make_job(struct job *job, const struct sizes *apps,
 /* Nodes differ in what they have room for. */
 static int fail_open(const struct agent *agent, struct ct_error *reterr)
 {
-    rundir_explain(reterr);
+    rundir_explain(&agent->rundir, reterr);
     return ct_fail_in(reterr, "%s", agent->host);
 }
 
@@ -436,7 +436,7 @@ void pmix_close(struct agent *agent)
     if (agent->pmix == NULL)
         return;
     pmixsrv_destroy(agent->pmix);
-    parent = rundir_open_parent();
+    parent = rundir_open_parent(&agent->rundir);
     rundir_remove(&agent->rundir, parent);
     ct_close(&parent);
 }

@@ -745,7 +745,7 @@ static int come_up(struct host *h, struct ct_error *reterr)
     if (h->places == NULL)
         return ct_fail_nomem(reterr);
     shm_start(&h->shm);
-    h->rundir_parent = rundir_open_parent();
+    h->rundir_parent = rundir_open_parent(&config->rundir);
     if (!config->common.container)
         return 0;
     if (namespace_unshare(reterr) < 0)

@@ -40,6 +40,11 @@ for suite in "${suites[@]}"; do
         /opt/ctrun/ring.ompi 65536 &&
         is "$(cat "$out")" "ring ok 4 bytes 65536 shared 4" \
             "$suite, a /tmp of its own: result"
+    # with tools the server's files are in /tmp: none are shared with ranks
+    exits 0 "$suite, nothing shared" ctrun -n 4 --tools --scratch /tmp \
+        "$image" /opt/ctrun/ring.ompi 65536 &&
+        is "$(cat "$out")" "ring ok 4 bytes 65536 shared 4" \
+            "$suite, nothing shared: result"
 done
 
 deadline=120
@@ -159,7 +164,7 @@ if have bookworm "killed"; then
         zygote) ended 125 "$victim is killed" ;;
         *) ended 137 "$victim is killed" ;;
         esac
-        is "$(find /tmp -maxdepth 1 -regex '/tmp/ctrun-[0-9a-f]*')" "" \
+        is "$(find /tmp /dev/shm -maxdepth 1 -regex '.*/ctrun-[0-9a-f]*')" "" \
             "$victim is killed: no directory is left"
     done
 fi

@@ -67,7 +67,7 @@ orphaned "slurmd is killed, exit 3" "$img" sh -c "$late" sh \
     sh -c '[ $CTRUN_RANK != 2 ] || exit 3'
 ended 3 "slurmd is killed, exit 3"
 
-# --- /tmp of node2 is a small one, and full
+# --- /tmp of node2 is a small one, and full, and there is not much memory
 fill_tmp() # MOUNT-OPTIONS
 {
     # shellcheck disable=SC2016 # for the other shell
@@ -83,6 +83,7 @@ fill_tmp() # MOUNT-OPTIONS
             esac
         done
         umount -l /mnt
+        mount -t tmpfs -o mode=1777,size=100m small /dev/shm
         head -c 1M /dev/zero > /tmp/all
         i=0
         while [ $i -lt 100 ] && mkdir "/tmp/$i"; do i=$((i + 1)); done' \
@@ -92,6 +93,7 @@ fill_tmp() # MOUNT-OPTIONS
 empty_tmp()
 {
     on node2 umount -l /tmp
+    on node2 umount -l /dev/shm
 }
 
 for limit in 'size=64k,nr_inodes=0' 'size=2m,nr_inodes=50'; do
