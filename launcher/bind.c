@@ -19,6 +19,7 @@
 
 #ifdef HAVE_HWLOC
 #include "lazy/hwloc.h"
+#include "lazy/plugins.h"
 #endif
 
 /* The CPUs of this process, however many the kernel counts; CPU_FREE() it. */
@@ -179,7 +180,11 @@ static hwloc_obj_t next_of(const struct machine *m, hwloc_obj_type_t type,
  */
 static int load_topology(struct machine *m)
 {
-    if (hwloc_topology_init(&m->topology) < 0) {
+    bool hidden = plugins_hide();
+    int rc = hwloc_topology_init(&m->topology);
+
+    plugins_show(hidden);
+    if (rc < 0) {
         m->topology = NULL;
         return -1;
     }

@@ -1,5 +1,6 @@
 #include "base/scope.h"
 #include "guest/pmix/state.h"
+#include "lazy/plugins.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -63,8 +64,10 @@ static pmix_status_t init_library(pmix_info_t *info, size_t count)
 {
     bool ours = getenv("HWLOC_COMPONENTS") == NULL &&
                 setenv("HWLOC_COMPONENTS", no_devices, 1) == 0;
+    bool hidden = ours && plugins_hide();
     pmix_status_t rc = PMIx_server_init(pmixsrv_module(), info, count);
 
+    plugins_show(hidden);
     if (ours)
         unsetenv("HWLOC_COMPONENTS");
     return rc;
