@@ -94,7 +94,7 @@ _ctrun_value()
     --on-failure) choices="end continue" ;;
     --bind-to) choices="none core numa socket" ;;
     --map-by) choices="core numa socket" ;;
-    --stdin) choices="0 all none" ;;
+    --stdin) choices="0 all none tool" ;;
     --bind | -*B) _ctrun_bind ;;
     --scratch | --pwd) _filedir -d ;;
     --output) _filedir ;;

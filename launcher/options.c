@@ -175,6 +175,7 @@ static int set_stdin(struct parser *p, const struct option_row *row,
     static const struct choice others[] = {
         {"all", STDIN_ALL},
         {"none", STDIN_NONE},
+        {"tool", STDIN_TOOL},
         {0},
     };
     int to = STDIN_RANK;
@@ -513,7 +514,7 @@ static const struct option_row table[] = {
     },
     {
         .names = {"--stdin"},
-        .argument = "RANK|all|none",
+        .argument = "RANK|all|none|tool",
         .help = "who reads standard input (default 0)",
         .set = set_stdin,
     },
@@ -871,6 +872,9 @@ static int check_ranks(const struct options *options, struct ct_error *reterr)
         return ct_fail(reterr, EINVAL,
                        "--stdin %u: the last of %lu ranks is %lu",
                        options->stdin_rank, ranks, ranks - 1);
+    if (options->stdin_to == STDIN_TOOL && !options->tools)
+        return ct_fail(reterr, EINVAL,
+                       "--stdin tool: without --tools there is none");
     return 0;
 }
 

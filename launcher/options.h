@@ -39,7 +39,7 @@ struct app_options {
     enum inject_choice inject; /* --inject-pmi[=auto|yes|no] */
 };
 
-enum stdin_to { STDIN_RANK, STDIN_ALL, STDIN_NONE };
+enum stdin_to { STDIN_RANK, STDIN_ALL, STDIN_NONE, STDIN_TOOL };
 
 struct options {
     struct app_options *apps;
@@ -54,7 +54,7 @@ struct options {
     bool report_bindings;     /* --report-bindings */
     bool label;               /* -l, --label, --tag-output */
     const char *output;       /* --output PATTERN, or NULL */
-    enum stdin_to stdin_to;   /* --stdin RANK|all|none; default rank 0 */
+    enum stdin_to stdin_to;   /* --stdin RANK|all|none|tool; default rank 0 */
     unsigned stdin_rank;
     double timeout;     /* --timeout SECONDS; 0 = none */
     double kill_grace;  /* --kill-grace SECONDS; default 2 */

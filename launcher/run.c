@@ -14,6 +14,7 @@
 #include "agent/agent.h"
 #include "base/scope.h"
 #include "launcher/exit.h"
+#include "launcher/feeds.h"
 #include "launcher/limit.h"
 #include "launcher/pmi.h"
 #include "launcher/say.h"
@@ -43,6 +44,56 @@ struct run {
     bool abandoned; /* nobody waits for what is left of the output */
     char host[64];
 };
+
+/* ---- tools ---- */
+
+static void on_copies_drained(void *ctx)
+{
+    struct run *run = ctx;
+
+    stdio_drained(run->stdio);
+}
+
+static bool on_takes_input(void *ctx, const struct agent_rank *rank)
+{
+    const struct run *run = ctx;
+
+    return stdio_takes_input(run->stdio, rank);
+}
+
+static void on_feed(void *ctx, const struct agent_rank *rank, const void *bytes,
+                    size_t len, bool last,
+                    void (*done)(struct pmixsrv_push *push, bool taken),
+                    struct pmixsrv_push *push)
+{
+    struct run *run = ctx;
+    const struct feed feed = {bytes, len, last, done, push};
+
+    stdio_feed(run->stdio, rank, &feed);
+}
+
+static void on_copy(void *ctx, const struct agent_rank *rank, bool is_error,
+                    const void *bytes, size_t len)
+{
+    const struct run *run = ctx;
+
+    if (run->agent != NULL)
+        agent_output(run->agent, rank, is_error, bytes, len);
+}
+
+static bool copies_are_full(void *ctx)
+{
+    const struct run *run = ctx;
+
+    return run->agent != NULL && agent_output_is_full(run->agent);
+}
+
+/* What ranks have written until now, for the user and for tools. */
+static void catch_up(struct run *run)
+{
+    stdio_catch_up(run->stdio);
+    agent_output_flush(run->agent);
+}
 
 /* ---- the outcome ---- */
 
@@ -98,7 +149,7 @@ static void on_failed(void *ctx, const struct agent_failure *failure)
         return;
     }
     decide(run, exit_code_of(failure));
-    stdio_catch_up(run->stdio); /* what ranks say of it comes first */
+    catch_up(run); /* what ranks say of it comes first */
     if (is_worth_saying(run, failure))
         say(run->options->verbosity, -1, "%s", failure->text);
     agent_end(run->agent, SIGTERM);
@@ -340,6 +391,9 @@ static int make_agent(struct run *run, const struct rank_common *common,
         .callbacks = {.stdio = on_stdio,
                       .failed = on_failed,
                       .log = on_log,
+                      .drained = on_copies_drained,
+                      .takes_input = on_takes_input,
+                      .feed = on_feed,
                       .note = on_note,
                       .idle = on_idle},
         .ctx = run,
@@ -359,6 +413,8 @@ static int make_stdio(struct run *run, struct ct_error *reterr)
         .host = run->host,
         .jobid = agent_jobid(run->agent),
         .broken = on_broken_output,
+        .copy = on_copy,
+        .copies_are_full = copies_are_full,
         .ctx = run,
     };
 
@@ -403,6 +459,7 @@ static int begin(struct run *run, struct ct_error *reterr)
 
 static void finish(struct run *run)
 {
+    catch_up(run);
     agent_destroy(run->agent);
     run->agent = NULL;
     stdio_finish(run->stdio);

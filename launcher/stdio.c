@@ -1,6 +1,7 @@
 #include "launcher/stdio.h"
 
 #include "base/scope.h"
+#include "launcher/feeds.h"
 #include "launcher/input.h"
 #include "launcher/lines.h"
 #include "launcher/sink.h"
@@ -17,6 +18,8 @@ struct stream {
     struct stdio *stdio;
     int fd;
     struct event *readable;
+    struct agent_rank rank;
+    bool is_error;
     struct sink *sink;
     struct lines lines;
 };
@@ -33,6 +36,7 @@ struct stdio {
     bool direct;
     bool terminal;
     struct input *input;
+    struct feeds *feeds; /* --stdin tool */
     struct sink *out, *err;
     struct file *files;
     struct stream *streams;
@@ -42,12 +46,15 @@ struct stdio {
 /* ---- sinks ---- */
 
 /* Those that were held back go on; each sees for itself if its sink is full. */
-static void on_drained(void *ctx)
+void stdio_drained(struct stdio *stdio)
 {
-    struct stdio *stdio = ctx;
-
     for (struct stream *s = stdio->streams; s != NULL; s = s->next)
         event_add(s->readable, NULL);
+}
+
+static void on_drained(void *ctx)
+{
+    stdio_drained(ctx);
 }
 
 static void on_broken(void *ctx, const char *name, int error)
@@ -175,6 +182,8 @@ static enum read_result read_block(struct stream *stream)
         return READ_NOTHING;
     if (len <= 0)
         return READ_END;
+    stdio->config.copy(stdio->config.ctx, &stream->rank, stream->is_error,
+                       stdio->block, (size_t)len);
     lines_add(&stream->lines, stdio->block, (size_t)len, out);
     sink_write(stream->sink);
     return READ_BLOCK;
@@ -193,8 +202,9 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 
     (void)fd;
     (void)what;
-    if (sink_is_full(stream->sink)) {
-        event_del(stream->readable); /* until on_drained() */
+    if (sink_is_full(stream->sink) ||
+        stream->stdio->config.copies_are_full(stream->stdio->config.ctx)) {
+        event_del(stream->readable); /* until stdio_drained() */
         return;
     }
     if (read_block(stream) == READ_END)
@@ -218,7 +228,7 @@ static void make_label(const struct stdio *stdio, const struct agent_rank *rank,
 
 /* The other end of the pipe, for the rank; -1 with errno. */
 static int add_stream(struct stdio *stdio, const struct agent_rank *rank,
-                      struct sink *sink)
+                      bool is_error, struct sink *sink)
 {
     struct stream *stream = calloc(1, sizeof *stream);
     int ends[2];
@@ -232,6 +242,8 @@ static int add_stream(struct stdio *stdio, const struct agent_rank *rank,
     fcntl(ends[0], F_SETFL, O_NONBLOCK); /* our end alone */
     stream->stdio = stdio;
     stream->fd = ends[0];
+    stream->rank = *rank;
+    stream->is_error = is_error;
     stream->sink = sink;
     make_label(stdio, rank, stream->lines.label, sizeof stream->lines.label);
     stream->readable = event_new(stdio->config.base, ends[0],
@@ -260,9 +272,9 @@ static int open_output(struct stdio *stdio, const struct agent_rank *rank,
         if (out == NULL)
             return -1;
     }
-    ret->fds[1] = add_stream(stdio, rank, out);
+    ret->fds[1] = add_stream(stdio, rank, false, out);
     if (ret->fds[1] >= 0)
-        ret->fds[2] = add_stream(stdio, rank, err);
+        ret->fds[2] = add_stream(stdio, rank, true, err);
     if (ret->fds[1] < 0 || ret->fds[2] < 0)
         return ct_fail_errno(reterr, "cannot make pipes for its output");
     return 0;
@@ -281,13 +293,16 @@ static bool is_reader(const struct stdio *stdio, const struct agent_rank *rank)
 static int open_input(struct stdio *stdio, const struct agent_rank *rank,
                       struct agent_stdio *ret, struct ct_error *reterr)
 {
-    if (!is_reader(stdio, rank))
+    if (stdio_takes_input(stdio, rank)) {
+        ret->fds[0] = feeds_open(stdio->feeds, rank->rank);
+    } else if (!is_reader(stdio, rank)) {
         return 0;
-    if (stdio->input == NULL) {
+    } else if (stdio->input == NULL) {
         ret->fds[0] = STDIN_FILENO;
         return 0;
+    } else {
+        ret->fds[0] = input_open(stdio->input);
     }
-    ret->fds[0] = input_open(stdio->input);
     return ret->fds[0] >= 0
                ? 0
                : ct_fail_errno(reterr, "cannot make a pipe for its input");
@@ -313,6 +328,18 @@ int stdio_open(struct stdio *stdio, const struct agent_rank *rank,
     if (open_output(stdio, rank, ret, reterr) < 0)
         return -1;
     return open_input(stdio, rank, ret, reterr);
+}
+
+/* Children of ranks read nothing. */
+bool stdio_takes_input(const struct stdio *stdio, const struct agent_rank *rank)
+{
+    return stdio->feeds != NULL && rank->job == 0;
+}
+
+void stdio_feed(struct stdio *stdio, const struct agent_rank *rank,
+                const struct feed *feed)
+{
+    feeds_write(stdio->feeds, rank->rank, feed);
 }
 
 void stdio_log(struct stdio *stdio, const struct agent_rank *rank,
@@ -375,6 +402,10 @@ static int make_input(struct stdio *stdio)
     const struct options *options = stdio->config.options;
     bool all = options->stdin_to == STDIN_ALL;
 
+    if (options->stdin_to == STDIN_TOOL) {
+        stdio->feeds = feeds_create(stdio->config.base, stdio->config.size);
+        return stdio->feeds != NULL ? 0 : -1;
+    }
     if (stdio->direct || options->stdin_to == STDIN_NONE ||
         (!all && !isatty(STDIN_FILENO)))
         return 0;
@@ -391,7 +422,7 @@ struct stdio *stdio_create(const struct stdio_config *config)
         return NULL;
     stdio->config = *config;
     stdio->direct = config->size == 1 && !config->options->label &&
-                    config->options->output == NULL;
+                    !config->options->tools && config->options->output == NULL;
     stdio->terminal =
         isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
     stdio->out = new_sink(stdio, STDOUT_FILENO, "standard output");
@@ -416,6 +447,7 @@ void stdio_destroy(struct stdio *stdio)
         free(file);
     }
     input_destroy(stdio->input);
+    feeds_destroy(stdio->feeds);
     sink_destroy(stdio->out);
     sink_destroy(stdio->err);
     free(stdio);

@@ -21,6 +21,7 @@
 
 struct agent;
 struct event_base;
+struct pmixsrv_push;
 
 enum agent_pmi {
     AGENT_PMI_AUTO,
@@ -117,6 +118,23 @@ struct agent_callbacks {
     void (*log)(void *ctx, const struct agent_rank *rank, bool is_error,
                 const char *text);
 
+    /*
+     * The next three let PMIx tools have the input and output of ranks, where
+     * that passes through the caller; else they are NULL. There is room for
+     * output again after agent_output_is_full().
+     */
+    void (*drained)(void *ctx);
+
+    /* Has the rank an input that tools write to? */
+    bool (*takes_input)(void *ctx, const struct agent_rank *rank);
+
+    /* Write this to it, and if it is the last close it. The bytes live until
+       done(push, all of it is written), now or later. */
+    void (*feed)(void *ctx, const struct agent_rank *rank, const void *bytes,
+                 size_t len, bool last,
+                 void (*done)(struct pmixsrv_push *push, bool taken),
+                 struct pmixsrv_push *push);
+
     /* For those who want to know (level 1) or to know all (2). */
     void (*note)(void *ctx, int level, const char *text);
 
@@ -136,7 +154,7 @@ struct agent_config {
     unsigned pset_count;
     unsigned universe_size; /* MPI_UNIVERSE_SIZE; at least the ranks' number */
     enum agent_pmi pmi;
-    bool tools; /* PMIx tools of the user may attach to the job */
+    bool tools;        /* PMIx tools of the user may attach to the job */
     bool pmi_required; /* a rank that ends without a word of PMI has failed */
     const struct agent_world
         *world; /* lives as long; NULL: all ranks are ours */
@@ -170,6 +188,17 @@ const char *agent_jobid(const struct agent *agent);
 
 /* Signal every rank that runs. */
 void agent_signal(struct agent *agent, int signal);
+
+/* What a rank has written: a copy for tools that want it. */
+void agent_output(struct agent *agent, const struct agent_rank *rank,
+                  bool is_error, const void *bytes, size_t len);
+
+/* So much is on its way to tools that ranks should be held back, until
+   callbacks.drained(). */
+bool agent_output_is_full(const struct agent *agent);
+
+/* Let tools get what is on its way. Waits for a second at most. */
+void agent_output_flush(struct agent *agent);
 
 /* Has every rank of the job been told to start? */
 bool agent_is_complete(const struct agent *agent);

@@ -84,6 +84,68 @@ static void pmix_log(void *ctx, struct pmixsrv_job *job, unsigned rank,
     agent->config.callbacks.log(agent->config.ctx, &who, is_error, text);
 }
 
+/* ---- input and output, for tools ---- */
+
+static void pmix_drained(void *ctx)
+{
+    const struct agent *agent = ctx;
+
+    agent->config.callbacks.drained(agent->config.ctx);
+}
+
+static bool pmix_takes_input(void *ctx, const struct pmixsrv_job *job,
+                             unsigned rank)
+{
+    const struct agent *agent = ctx;
+    const struct agent_rank who =
+        agent_rank_of(job_proc(pmixsrv_job_user(job), rank));
+
+    return agent->config.callbacks.takes_input(agent->config.ctx, &who);
+}
+
+static void pmix_feed(void *ctx, struct pmixsrv_job *job, unsigned rank,
+                      const void *bytes, size_t len, bool last,
+                      struct pmixsrv_push *push)
+{
+    const struct agent *agent = ctx;
+    const struct agent_rank who = agent_rank_of(proc_of(job, rank));
+
+    agent->config.callbacks.feed(agent->config.ctx, &who, bytes, len, last,
+                                 pmixsrv_fed, push);
+}
+
+static struct pmixsrv_job *find_job(const struct agent *agent, unsigned number)
+{
+    const struct job *job = agent->jobs;
+
+    while (job != NULL && job->number != number)
+        job = job->next;
+    return job != NULL ? job->pmix : NULL;
+}
+
+void agent_output(struct agent *agent, const struct agent_rank *rank,
+                  bool is_error, const void *bytes, size_t len)
+{
+    struct pmixsrv_job *job =
+        agent->config.tools ? find_job(agent, rank->job) : NULL;
+
+    if (job != NULL)
+        pmixsrv_output(job, rank->rank, is_error, bytes, len);
+}
+
+bool agent_output_is_full(const struct agent *agent)
+{
+    return agent->pmix != NULL && pmixsrv_output_is_full(agent->pmix);
+}
+
+void agent_output_flush(struct agent *agent)
+{
+    if (agent->pmix != NULL)
+        pmixsrv_output_flush(agent->pmix);
+}
+
+/* ---- what there is ---- */
+
 /* Of a joined world only the host knows. */
 static unsigned app_of(const struct job *job, unsigned rank)
 {
@@ -160,6 +222,7 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
         .tmpdir = agent->rundir.path,
         .tmpdir_is_shared = rundir_is_shared(agent),
         .tools = agent->config.tools,
+        .forwards = agent->config.tools && agent->config.callbacks.feed != NULL,
         .callbacks = {.abort = pmix_abort,
                       .spawn = pmix_spawn,
                       .signal = pmix_signal,
@@ -168,7 +231,10 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
                       .fence = peers_pmix_fence,
                       .modex = peers_modex,
                       .ask = peers_ask,
-                      .event = events_spread},
+                      .event = events_spread,
+                      .drained = pmix_drained,
+                      .takes_input = pmix_takes_input,
+                      .feed = pmix_feed},
         .ctx = agent,
     };
 

@@ -49,6 +49,7 @@
     X(PMIx_Put)                                                                \
     X(PMIx_generate_ppn)                                                       \
     X(PMIx_generate_regex)                                                     \
+    X(PMIx_server_IOF_deliver)                                                 \
     X(PMIx_server_define_process_set)                                          \
     X(PMIx_server_deregister_client)                                           \
     X(PMIx_server_dmodex_request)                                              \
@@ -92,6 +93,7 @@ int lazy_pmix_load(struct ct_error *reterr);
 #define PMIx_Put lazy_pmix.PMIx_Put
 #define PMIx_generate_ppn lazy_pmix.PMIx_generate_ppn
 #define PMIx_generate_regex lazy_pmix.PMIx_generate_regex
+#define PMIx_server_IOF_deliver lazy_pmix.PMIx_server_IOF_deliver
 #define PMIx_server_define_process_set lazy_pmix.PMIx_server_define_process_set
 #define PMIx_server_deregister_client lazy_pmix.PMIx_server_deregister_client
 #define PMIx_server_dmodex_request lazy_pmix.PMIx_server_dmodex_request

@@ -1,12 +1,44 @@
 /*
- * pmixtool URI [NAME [kill]]: a PMIx tool that attaches to the server at URI,
- * under this name if it is not empty, and prints the processes of all jobs,
- * then kills them if told so. 1: it was not let in; 2: something else failed.
+ * pmixtool URI [NAME [WORD...]]: a PMIx tool that attaches to the server at
+ * URI, under this name if it is not empty, and does what the words say, with
+ * all jobs:
+ *
+ *     list              print the processes; so it does without a word
+ *     kill              list them, then kill them
+ *     signal=NUMBER     send them a signal
+ *     pull[=RANK]       print what they write: "out" or "err", the rank, a line
+ *     redirect          the same, and nobody else is to get it
+ *     stop              pull no longer
+ *     push=RANK         let the rank read our stdin, to its end; -1: all
+ *     part=RANK         the same, but for the end
+ *     flood=RANK        let libpmix do it, by PMIX_IOF_PUSH_STDIN
+ *     say=TEXT          print it
+ *     sleep=SECONDS
+ *     wait              until the server goes
+ *     stuck             read no more, and wait to be killed
+ *
+ * 1: it was not let in; 2: something else failed, and what is printed.
  */
 #include <pmix_tool.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool server_has_gone;
+
+static int fails(const char *what, pmix_status_t rc)
+{
+    if (rc == PMIX_SUCCESS || rc == PMIX_OPERATION_SUCCEEDED)
+        return 0;
+    printf("%s: %s\n", what, PMIx_Error_string(rc));
+    return -1;
+}
 
 static int attach(const char *uri, const char *name)
 {
@@ -52,48 +84,309 @@ static pmix_value_t *ask(const char *key, const char *nspace)
     return &answer->value;
 }
 
-static int list_processes(const char *nspace)
+static int list_processes(const char *nspace, const char *value)
 {
-    pmix_value_t *value = ask(PMIX_QUERY_PROC_TABLE, nspace);
+    pmix_value_t *answer = ask(PMIX_QUERY_PROC_TABLE, nspace);
     const pmix_proc_info_t *table;
 
-    if (value == NULL || value->type != PMIX_DATA_ARRAY)
+    (void)value;
+    if (answer == NULL || answer->type != PMIX_DATA_ARRAY)
         return -1;
-    table = value->data.darray->array;
-    for (size_t i = 0; i < value->data.darray->size; i++)
+    table = answer->data.darray->array;
+    for (size_t i = 0; i < answer->data.darray->size; i++)
         printf("%u %d %s %s\n", table[i].proc.rank, (int)table[i].pid,
                table[i].hostname, table[i].executable_name);
     return 0;
 }
 
-static int kill_job(const char *nspace)
+/* ---- job control ---- */
+
+static int control(const char *nspace, pmix_info_t *what)
 {
     pmix_proc_t all;
-    pmix_info_t kill, *answer;
+    pmix_info_t *answer;
     size_t count;
 
-    memset(&kill, 0, sizeof kill);
     PMIX_LOAD_PROCID(&all, nspace, PMIX_RANK_WILDCARD);
+    return fails("control",
+                 PMIx_Job_control(&all, 1, what, 1, &answer, &count));
+}
+
+static int kill_job(const char *nspace, const char *value)
+{
+    pmix_info_t kill;
+
+    (void)value;
+    if (list_processes(nspace, NULL) < 0)
+        return -1;
+    memset(&kill, 0, sizeof kill);
     PMIX_INFO_LOAD(&kill, PMIX_JOB_CTRL_KILL, NULL, PMIX_BOOL);
-    return PMIx_Job_control(&all, 1, &kill, 1, &answer, &count) == PMIX_SUCCESS
-               ? 0
-               : -1;
+    return control(nspace, &kill);
+}
+
+static int send_signal(const char *nspace, const char *value)
+{
+    int number = atoi(value);
+    pmix_info_t signal;
+
+    memset(&signal, 0, sizeof signal);
+    PMIX_INFO_LOAD(&signal, PMIX_JOB_CTRL_SIGNAL, &number, PMIX_INT);
+    return control(nspace, &signal);
+}
+
+/* ---- output ---- */
+
+static size_t handler;
+static bool is_stuck;
+
+static void on_output(size_t id, pmix_iof_channel_t channel,
+                      pmix_proc_t *source, pmix_byte_object_t *bytes,
+                      pmix_info_t info[], size_t ninfo)
+{
+    const char *name = channel == PMIX_FWD_STDOUT_CHANNEL ? "out" : "err";
+    char *line = bytes->bytes, *end = bytes->bytes + bytes->size, *next;
+
+    (void)id;
+    (void)info;
+    (void)ninfo;
+    for (; line < end; line = next) {
+        next = memchr(line, '\n', (size_t)(end - line));
+        next = next != NULL ? next + 1 : end;
+        printf("%s %u %.*s", name, source->rank, (int)(next - line), line);
+        if (next[-1] != '\n')
+            printf("\\\n");
+    }
+    fflush(stdout);
+    while (is_stuck)
+        pause();
+}
+
+static void on_registered(pmix_status_t status, size_t id, void *ctx)
+{
+    pmix_status_t *ret = ctx;
+
+    pthread_mutex_lock(&lock);
+    handler = id;
+    *ret = status;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static int pull_with(const char *nspace, const char *value, pmix_info_t *info,
+                     size_t ninfo)
+{
+    enum { PENDING = 1 };
+    pmix_status_t status = PENDING, rc;
+    pmix_proc_t who;
+
+    PMIX_LOAD_PROCID(&who, nspace,
+                     value[0] != '\0' ? (pmix_rank_t)atoi(value)
+                                      : PMIX_RANK_WILDCARD);
+    rc = PMIx_IOF_pull(&who, 1, info, ninfo,
+                       PMIX_FWD_STDOUT_CHANNEL | PMIX_FWD_STDERR_CHANNEL |
+                           PMIX_FWD_STDDIAG_CHANNEL,
+                       on_output, on_registered, &status);
+    if (rc == PMIX_SUCCESS) {
+        pthread_mutex_lock(&lock);
+        while (status == PENDING)
+            pthread_cond_wait(&changed, &lock);
+        pthread_mutex_unlock(&lock);
+        rc = status;
+    }
+    return fails("pull", rc);
+}
+
+static int pull(const char *nspace, const char *value)
+{
+    return pull_with(nspace, value, NULL, 0);
+}
+
+static int redirect(const char *nspace, const char *value)
+{
+    pmix_info_t info;
+
+    memset(&info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info, PMIX_IOF_REDIRECT, NULL, PMIX_BOOL);
+    return pull_with(nspace, value, &info, 1);
+}
+
+static int stop(const char *nspace, const char *value)
+{
+    (void)nspace;
+    (void)value;
+    return fails("stop", PMIx_IOF_deregister(handler, NULL, 0, NULL, NULL));
+}
+
+/* ---- input ---- */
+
+static void on_pushed(pmix_status_t status, void *ctx)
+{
+    on_registered(status, handler, ctx);
+}
+
+/* PMIx_IOF_push() of 4.2 that is to wait itself frees what it did not make. */
+static int push_bytes(const char *nspace, const char *value, char *bytes,
+                      size_t len)
+{
+    enum { PENDING = 1 };
+    pmix_status_t status = PENDING, rc;
+    pmix_byte_object_t object = {.bytes = bytes, .size = len};
+    pmix_proc_t who;
+
+    PMIX_LOAD_PROCID(&who, nspace,
+                     value[0] != '-' ? (pmix_rank_t)atoi(value)
+                                     : PMIX_RANK_WILDCARD);
+    rc = PMIx_IOF_push(&who, 1, &object, NULL, 0, on_pushed, &status);
+    if (rc == PMIX_SUCCESS) {
+        pthread_mutex_lock(&lock);
+        while (status == PENDING)
+            pthread_cond_wait(&changed, &lock);
+        pthread_mutex_unlock(&lock);
+        rc = status;
+    }
+    return fails("push", rc);
+}
+
+static int push_part(const char *nspace, const char *value)
+{
+    char bytes[8192];
+    ssize_t len;
+
+    while ((len = read(STDIN_FILENO, bytes, sizeof bytes)) > 0)
+        if (push_bytes(nspace, value, bytes, (size_t)len) < 0)
+            return -1;
+    return len < 0 ? -1 : 0;
+}
+
+static int push(const char *nspace, const char *value)
+{
+    if (push_part(nspace, value) < 0)
+        return -1;
+    return push_bytes(nspace, value, NULL, 0);
+}
+
+static int flood(const char *nspace, const char *value)
+{
+    pmix_info_t info;
+    pmix_proc_t who;
+
+    PMIX_LOAD_PROCID(&who, nspace, (pmix_rank_t)atoi(value));
+    memset(&info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info, PMIX_IOF_PUSH_STDIN, NULL, PMIX_BOOL);
+    return fails("flood", PMIx_IOF_push(&who, 1, NULL, &info, 1, NULL, NULL));
+}
+
+/* ---- waiting ---- */
+
+static void on_event(size_t id, pmix_status_t status, const pmix_proc_t *source,
+                     pmix_info_t info[], size_t ninfo, pmix_info_t results[],
+                     size_t nresults, pmix_event_notification_cbfunc_fn_t done,
+                     void *ctx)
+{
+    (void)id;
+    (void)source;
+    (void)info;
+    (void)ninfo;
+    (void)results;
+    (void)nresults;
+    pthread_mutex_lock(&lock);
+    server_has_gone |= status == PMIX_ERR_LOST_CONNECTION;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+    if (done != NULL)
+        done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, ctx);
+}
+
+static int await_end(const char *nspace, const char *value)
+{
+    (void)nspace;
+    (void)value;
+    pthread_mutex_lock(&lock);
+    while (!server_has_gone)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    fflush(stdout);
+    _exit(0); /* there is nothing to take leave of */
+}
+
+static int say(const char *nspace, const char *value)
+{
+    (void)nspace;
+    puts(value);
+    fflush(stdout);
+    return 0;
+}
+
+static int rest(const char *nspace, const char *value)
+{
+    (void)nspace;
+    usleep((useconds_t)(atof(value) * 1e6));
+    return 0;
+}
+
+static int be_stuck(const char *nspace, const char *value)
+{
+    (void)nspace;
+    (void)value;
+    is_stuck = true;
+    for (;;)
+        pause();
+}
+
+/* ---- words ---- */
+
+static const struct row {
+    const char *word;
+    int (*act)(const char *nspace, const char *value);
+} rows[] = {
+    {"list", list_processes}, {"kill", kill_job},
+    {"signal", send_signal},  {"pull", pull},
+    {"stop", stop},           {"redirect", redirect},
+    {"push", push},           {"part", push_part},
+    {"flood", flood},         {"say", say},
+    {"sleep", rest},          {"wait", await_end},
+    {"stuck", be_stuck},
+};
+
+static int act(const char *nspace, const char *word)
+{
+    size_t len = strcspn(word, "=");
+    const char *value = word[len] == '=' ? word + len + 1 : "";
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strlen(rows[i].word) == len &&
+            strncmp(rows[i].word, word, len) == 0)
+            return rows[i].act(nspace, value);
+    printf("what is %s?\n", word);
+    return -1;
+}
+
+static int act_all(const char *nspace, char **words, int count)
+{
+    if (count == 0)
+        return list_processes(nspace, NULL);
+    for (int i = 0; i < count; i++)
+        if (act(nspace, words[i]) < 0)
+            return -1;
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     const char *name = argc > 2 && argv[2][0] != '\0' ? argv[2] : NULL;
     pmix_value_t *jobs;
+    char *rest_of = NULL;
     int rc = 0;
 
     if (argc < 2 || attach(argv[1], name) < 0)
         return 1;
+    PMIx_Register_event_handler(NULL, 0, NULL, 0, on_event, NULL, NULL);
     jobs = ask(PMIX_QUERY_NAMESPACES, NULL);
     if (jobs == NULL || jobs->type != PMIX_STRING)
         return 2;
-    for (char *job = strtok(jobs->data.string, ","); job != NULL && rc == 0;
-         job = strtok(NULL, ","))
-        if (list_processes(job) < 0 || (argc > 3 && kill_job(job) < 0))
+    for (char *job = strtok_r(jobs->data.string, ",", &rest_of);
+         job != NULL && rc == 0; job = strtok_r(NULL, ",", &rest_of))
+        if (act_all(job, argv + 3, argc > 3 ? argc - 3 : 0) < 0)
             rc = 2;
     fflush(stdout);
     PMIx_tool_finalize();

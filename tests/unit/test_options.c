@@ -186,6 +186,9 @@ START_TEST(stdin_words)
     good(&line, "--stdin=none i c");
     ck_assert_int_eq(line.options.stdin_to, STDIN_NONE);
     options_clear(&line.options);
+    good(&line, "--tools --stdin tool i c");
+    ck_assert_int_eq(line.options.stdin_to, STDIN_TOOL);
+    options_clear(&line.options);
 }
 END_TEST
 
@@ -276,7 +279,7 @@ static const struct {
     {"-np 4x i c", "-np takes a number from 1 to 65536, not '4x'"},
     {"--ntasks= i c", "--ntasks takes a number from 1 to 65536, not ''"},
     {"-n", "-n takes N, but nothing follows"},
-    {"--stdin : i c", "--stdin takes RANK|all|none, but nothing follows"},
+    {"--stdin : i c", "--stdin takes RANK|all|none|tool, but nothing follows"},
     {"-n 65536 i c : i c", "65537 ranks in sum; 65536 is the most"},
     {"--label=yes i c", "--label takes no value"},
     {"--pmi=pmi3 i c", "--pmi takes auto|pmi1|pmi2|pmix|none, not 'pmi3'"},
@@ -293,7 +296,8 @@ static const struct {
     {"--output a%%% i c",
      "--output takes a file name with %r, %h, %j or %%, not 'a%%%'"},
     {"--output= i c", "--output takes a file name, not ''"},
-    {"--stdin two i c", "--stdin takes RANK|all|none, not 'two'"},
+    {"--stdin two i c", "--stdin takes RANK|all|none|tool, not 'two'"},
+    {"--stdin tool i c", "--stdin tool: without --tools there is none"},
     {"-n 4 --stdin 4 i c", "--stdin 4: the last of 4 ranks is 3"},
     {"--timeout inf i c", "--timeout takes seconds, such as 30 or 0.5, not "
                           "'inf'"},
@@ -385,7 +389,7 @@ static const char *const names[] = {
     "  --oversubscribe ",
     "  -l, --label, --tag-output ",
     "  --output PATTERN ",
-    "  --stdin RANK|all|none ",
+    "  --stdin RANK|all|none|tool ",
     "  --timeout SECONDS ",
     "  --on-failure end|continue ",
     "  --kill-grace SECONDS ",

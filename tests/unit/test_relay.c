@@ -24,7 +24,7 @@ static void line_open(struct line *ret)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     ret->tool = pair[0];
     ret->server = pair[1];
-    ck_assert_int_eq(relays_insert(&ret->relays, ret->server), 0);
+    ck_assert_int_eq(relays_insert(&ret->relays, ret->server, "tool"), 0);
 }
 
 static void line_close(struct line *line)
@@ -85,7 +85,7 @@ START_TEST(keeps_what_was_said_before)
     line.tool = pair[0];
     line.server = pair[1];
     says("early", line.tool);
-    ck_assert_int_eq(relays_insert(&line.relays, line.server), 0);
+    ck_assert_int_eq(relays_insert(&line.relays, line.server, "tool"), 0);
     ck_assert(is_ready(&line));
     relays_pump(&line.relays);
     hears(line.server, "early");
@@ -196,6 +196,81 @@ START_TEST(reader_that_does_not_read_costs_nothing)
 }
 END_TEST
 
+/* A message that is sent is paid for, also when the tool is slow. */
+START_TEST(what_passes_is_paid)
+{
+    struct line line;
+
+    line_open(&line);
+    relays_owe(&line.relays, 6);
+    ck_assert_uint_eq(relays_owed(&line.relays), 6);
+    ck_assert(relays_want_turn(&line.relays));
+    says("answer", line.server);
+    ck_assert(relays_pump(&line.relays));
+    ck_assert_uint_eq(relays_owed(&line.relays), 0);
+    ck_assert(!relays_want_turn(&line.relays));
+    ck_assert(!relays_pump(&line.relays));
+    line_close(&line);
+}
+END_TEST
+
+/* What was for another tool: the server had its chances to send it. */
+START_TEST(what_never_comes_is_not_owed)
+{
+    struct line line;
+
+    line_open(&line);
+    relays_owe(&line.relays, 6);
+    relays_server_had_turn(&line.relays);
+    ck_assert_uint_eq(relays_owed(&line.relays), 6);
+    says("part", line.server);
+    relays_pump(&line.relays);
+    relays_server_had_turn(&line.relays);
+    ck_assert_uint_eq(relays_owed(&line.relays), 2);
+    relays_server_had_turn(&line.relays);
+    ck_assert_uint_eq(relays_owed(&line.relays), 0);
+    line_close(&line);
+}
+END_TEST
+
+/* Of one that does not read nothing is forgotten. */
+START_TEST(reader_that_does_not_read_is_owed)
+{
+    struct line line;
+    size_t sent;
+
+    line_open(&line);
+    sent = send_all(line.server, 'x');
+    relays_owe(&line.relays, 10 * sent);
+    relays_pump(&line.relays);
+    send_all(line.server, 'x');
+    relays_pump(&line.relays);
+    for (int i = 0; i < 5; i++)
+        relays_server_had_turn(&line.relays);
+    ck_assert_uint_gt(relays_owed(&line.relays), 7 * sent);
+    ck_assert(!relays_want_turn(&line.relays));
+    line_close(&line);
+}
+END_TEST
+
+START_TEST(much_to_do_holds_the_tool)
+{
+    struct line line;
+    enum { MUCH = 1024 * 1024 };
+
+    line_open(&line);
+    ck_assert_int_eq(relays_charge(&line.relays, "stranger", MUCH), -1);
+    ck_assert_int_eq(relays_charge(&line.relays, "tool", MUCH), 0);
+    says("more", line.tool);
+    relays_pump(&line.relays);
+    ck_assert_int_lt(recv(line.server, &(char){0}, 1, MSG_DONTWAIT), 0);
+    relays_discharge(&line.relays, "tool", MUCH);
+    hears(line.server, "more");
+    relays_discharge(&line.relays, "stranger", MUCH);
+    line_close(&line);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("relay");
@@ -209,6 +284,10 @@ int main(void)
     tcase_add_test(tc, last_words_arrive);
     tcase_add_test(tc, slow_reader_gets_all);
     tcase_add_test(tc, reader_that_does_not_read_costs_nothing);
+    tcase_add_test(tc, what_passes_is_paid);
+    tcase_add_test(tc, what_never_comes_is_not_owed);
+    tcase_add_test(tc, reader_that_does_not_read_is_owed);
+    tcase_add_test(tc, much_to_do_holds_the_tool);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

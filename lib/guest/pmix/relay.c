@@ -3,14 +3,18 @@
 #include "base/scope.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-enum { ROOM = 16 * 1024 };
+enum {
+    ROOM = 16 * 1024,
+    CHARGE_MAX = 256 * 1024,
+    TURNS = 2, /* one may have been under way when the last bytes came */
+};
 
 /* What was read from a side and goes to the other one. */
 struct stream {
@@ -25,8 +29,12 @@ enum { TOOL, SERVER };
 
 struct relay {
     struct relay *next;
+    char *name;
     int fds[2];
     struct stream from[2]; /* fds[i], to the other */
+    size_t charge;         /* what the tool has said and is not done */
+    size_t owed;           /* to the tool, at most */
+    unsigned turns;        /* that the server has let pass since */
 };
 
 int relays_open(struct relays *relays)
@@ -40,6 +48,7 @@ static void relay_free(struct relay *relay)
 {
     ct_close(&relay->fds[TOOL]);
     ct_close(&relay->fds[SERVER]);
+    free(relay->name);
     free(relay);
 }
 
@@ -72,35 +81,55 @@ static bool has_bytes(const struct stream *stream)
     return stream->first < stream->end;
 }
 
-/* Did any go? Perhaps to nowhere. */
-static bool drain(struct stream *stream, int fd)
+/* How many went, perhaps to nowhere. */
+static size_t drain(struct stream *stream, int fd)
 {
+    size_t left = stream->end - stream->first;
     ssize_t len = 0;
 
     if (!stream->lost) {
-        len = send(fd, stream->bytes + stream->first,
-                   stream->end - stream->first, MSG_DONTWAIT | MSG_NOSIGNAL);
+        len = send(fd, stream->bytes + stream->first, left,
+                   MSG_DONTWAIT | MSG_NOSIGNAL);
         stream->lost = len < 0 && errno != EAGAIN;
     }
-    if (stream->lost)
-        stream->first = stream->end;
-    else if (len > 0)
-        stream->first += (size_t)len;
-    return stream->lost || len > 0;
+    if (!stream->lost)
+        left = len > 0 ? (size_t)len : 0;
+    stream->first += left;
+    return left;
 }
 
-static void move(struct relay *relay, int side)
+static bool may_fill(const struct relay *relay, int side)
+{
+    return !has_bytes(&relay->from[side]) && !relay->from[side].over &&
+           (side == SERVER || relay->charge <= CHARGE_MAX);
+}
+
+/* How many bytes went. */
+static size_t move(struct relay *relay, int side)
 {
     struct stream *stream = &relay->from[side];
+    size_t moved = 0, len;
 
     do {
-        if (!has_bytes(stream) && !stream->over)
+        if (may_fill(relay, side))
             fill(stream, relay->fds[side]);
-    } while (has_bytes(stream) && drain(stream, relay->fds[!side]));
+        len = has_bytes(stream) ? drain(stream, relay->fds[!side]) : 0;
+        moved += len;
+    } while (len > 0);
     if (stream->over && !has_bytes(stream) && !stream->told) {
         shutdown(relay->fds[!side], SHUT_WR);
         stream->told = true;
     }
+    return moved;
+}
+
+/* Whatever the server says pays for what it owes. */
+static bool pay(struct relay *relay, size_t len)
+{
+    relay->owed -= len < relay->owed ? len : relay->owed;
+    if (len > 0)
+        relay->turns = 0;
+    return len > 0;
 }
 
 /* The server may go on talking to a tool that has gone. */
@@ -133,14 +162,16 @@ static void take_edges(const struct relays *relays)
         ;
 }
 
-void relays_pump(struct relays *relays)
+bool relays_pump(struct relays *relays)
 {
+    bool told = false;
+
     take_edges(relays);
     for (struct relay **next = &relays->first; *next != NULL;) {
         struct relay *relay = *next;
 
         move(relay, TOOL);
-        move(relay, SERVER);
+        told |= pay(relay, move(relay, SERVER));
         if (is_over(relay)) {
             *next = relay->next;
             relay_free(relay);
@@ -148,20 +179,91 @@ void relays_pump(struct relays *relays)
             next = &relay->next;
         }
     }
+    return told;
+}
+
+/* ---- what is still to be done ---- */
+
+static struct relay *find(const struct relays *relays, const char *name)
+{
+    struct relay *relay = relays->first;
+
+    while (relay != NULL && strcmp(relay->name, name) != 0)
+        relay = relay->next;
+    return relay;
+}
+
+int relays_charge(struct relays *relays, const char *name, size_t len)
+{
+    struct relay *relay = find(relays, name);
+
+    if (relay == NULL)
+        return -1;
+    relay->charge += len;
+    return 0;
+}
+
+/* It may have gone meanwhile. What it has said has lost its edge. */
+void relays_discharge(struct relays *relays, const char *name, size_t len)
+{
+    struct relay *relay = find(relays, name);
+
+    if (relay == NULL)
+        return;
+    relay->charge -= len;
+    move(relay, TOOL);
+}
+
+void relays_owe(struct relays *relays, size_t len)
+{
+    for (struct relay *relay = relays->first; relay != NULL;
+         relay = relay->next) {
+        relay->owed += len;
+        relay->turns = 0;
+    }
+}
+
+void relays_server_had_turn(struct relays *relays)
+{
+    for (struct relay *relay = relays->first; relay != NULL;
+         relay = relay->next)
+        if (!has_bytes(&relay->from[SERVER]) && ++relay->turns >= TURNS)
+            relay->owed = 0;
+}
+
+size_t relays_owed(const struct relays *relays)
+{
+    size_t most = 0;
+
+    for (const struct relay *relay = relays->first; relay != NULL;
+         relay = relay->next)
+        if (relay->owed > most)
+            most = relay->owed;
+    return most;
+}
+
+bool relays_want_turn(const struct relays *relays)
+{
+    for (const struct relay *relay = relays->first; relay != NULL;
+         relay = relay->next)
+        if (relay->owed > 0 && !has_bytes(&relay->from[SERVER]))
+            return true;
+    return false;
 }
 
 /* ---- between ---- */
 
-static struct relay *relay_new(int fd, int *ret_end)
+static struct relay *relay_new(int fd, const char *name, int *ret_end)
 {
     struct relay *relay = calloc(1, sizeof *relay);
     int pair[2];
 
     if (relay == NULL)
         return NULL;
+    relay->name = strdup(name);
     relay->fds[TOOL] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     relay->fds[SERVER] = -1;
-    if (relay->fds[TOOL] < 0 ||
+    if (relay->name == NULL || relay->fds[TOOL] < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         relay_free(relay);
         return NULL;
@@ -171,10 +273,10 @@ static struct relay *relay_new(int fd, int *ret_end)
     return relay;
 }
 
-int relays_insert(struct relays *relays, int fd)
+int relays_insert(struct relays *relays, int fd, const char *name)
 {
     CT_AUTO_FD int end = -1;
-    struct relay *relay = relay_new(fd, &end);
+    struct relay *relay = relay_new(fd, name, &end);
 
     if (relay == NULL)
         return -1;

@@ -7,6 +7,9 @@
 #ifndef CT_GUEST_PMIX_RELAY_H
 #define CT_GUEST_PMIX_RELAY_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 struct relay;
 
 struct relays {
@@ -19,12 +22,36 @@ int relays_open(struct relays *relays);
 void relays_close(struct relays *relays);
 
 /*
- * Put a connection of ours in the place of the one at fd, which goes on at
- * another descriptor, and relay between the two. -1: fd is as it was.
+ * Put a connection of ours in the place of the one at fd, a tool's of that
+ * name, which goes on at another descriptor, and relay between the two. -1: fd
+ * is as it was.
  */
-int relays_insert(struct relays *relays, int fd);
+int relays_insert(struct relays *relays, int fd, const char *name);
 
-/* Move what can be moved. */
-void relays_pump(struct relays *relays);
+/* Move what can be moved. Did any go to a tool? */
+bool relays_pump(struct relays *relays);
+
+/* ---- what tools say ---- */
+
+/* Of the tool's bytes so many are still to be dealt with. Where that is much no
+   more is read of it. -1: there is no such tool. */
+int relays_charge(struct relays *relays, const char *name, size_t len);
+void relays_discharge(struct relays *relays, const char *name, size_t len);
+
+/* ---- what tools are told ---- */
+
+/*
+ * The server has been given so many bytes, for some tool or other: each is
+ * taken to be owed them. What passes pays, and the rest was for others: of that
+ * the server's word is proof that it had its turn since, and has sent nothing.
+ */
+void relays_owe(struct relays *relays, size_t len);
+void relays_server_had_turn(struct relays *relays);
+
+/* What the one that lacks most is owed. */
+size_t relays_owed(const struct relays *relays);
+
+/* Is any owed something that is not held up by the tool itself? */
+bool relays_want_turn(const struct relays *relays);
 
 #endif

@@ -49,7 +49,10 @@ static int choose_components(const struct pmixsrv *server)
     if (!server->config.tmpdir_is_shared &&
         setenv("PMIX_MCA_gds", "hash", 1) < 0)
         return -1;
-    return setenv("PMIX_MCA_psec", "native", 0);
+    /* What no tool wants is kept for a later one: a message is the least. */
+    return setenv("PMIX_MCA_pmix_max_iof_cache", "1", 1) < 0
+               ? -1
+               : setenv("PMIX_MCA_psec", "native", 0);
 }
 
 /*
@@ -83,9 +86,15 @@ static int close_directory(const struct pmixsrv *server,
     return 0;
 }
 
+#ifndef PMIX_IOF_LOCAL_OUTPUT /* of 4.1 */
+#define PMIX_IOF_LOCAL_OUTPUT "pmix.iof.local"
+#endif
+
+/* Left to itself it prints what is meant for tools, or crashes of it. */
 static int start_library(struct pmixsrv *server, struct ct_error *reterr)
 {
-    enum { COUNT = 3 };
+    enum { COUNT = 4 };
+    static const bool no = false;
     pmix_info_t info[COUNT];
     pmix_status_t rc;
 
@@ -101,6 +110,7 @@ static int start_library(struct pmixsrv *server, struct ct_error *reterr)
                    PMIX_STRING);
     PMIX_INFO_LOAD(&info[2], PMIX_SERVER_TOOL_SUPPORT, &server->config.tools,
                    PMIX_BOOL);
+    PMIX_INFO_LOAD(&info[3], PMIX_IOF_LOCAL_OUTPUT, &no, PMIX_BOOL);
     pmixsrv_accept_upcalls(server);
     sockets_find(&server->sockets); /* those that are none of libpmix's */
     rc = init_library(info, COUNT);
@@ -135,10 +145,13 @@ static int open_descriptors(struct pmixsrv *server, struct ct_error *reterr)
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     server->ready = epoll_create1(EPOLL_CLOEXEC);
-    if (relays_open(&server->relays) < 0 || server->wake < 0 ||
-        server->timer < 0 || server->ready < 0 ||
+    if (relays_open(&server->relays) < 0 || iof_open(&server->iof) < 0 ||
+        server->wake < 0 || server->timer < 0 || server->ready < 0 ||
         watch(server, server->wake) < 0 || watch(server, server->timer) < 0 ||
-        watch(server, server->relays.ready) < 0)
+        watch(server, server->relays.ready) < 0 ||
+        watch(server, server->iof.wake) < 0 ||
+        watch(server, server->iof.patience) < 0 ||
+        watch(server, server->iof.quiet) < 0)
         return ct_fail_errno(reterr, "descriptors of the PMIx server");
     return 0;
 }
@@ -158,6 +171,7 @@ struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->holds, NULL);
     server->wake = server->timer = server->ready = server->relays.ready = -1;
+    server->iof.wake = server->iof.patience = server->iof.quiet = -1;
     if (open_descriptors(server, reterr) < 0 ||
         start_library(server, reterr) < 0) {
         pmixsrv_destroy(server);
@@ -302,6 +316,7 @@ void pmixsrv_destroy(struct pmixsrv *server)
     ct_close(&server->timer);
     ct_close(&server->ready);
     relays_close(&server->relays);
+    iof_close(&server->iof);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->holds);
     free(server);
@@ -329,7 +344,7 @@ void pmixsrv_dispatch(struct pmixsrv *server)
     if (read(server->wake, &count, sizeof count) < 0 && errno != EAGAIN)
         return;
     names_expire(server); /* which sets the timer anew */
-    relays_pump(&server->relays);
+    iof_dispatch(server);
     pthread_mutex_lock(&server->lock);
     request = server->first;
     server->first = NULL;
@@ -363,7 +378,9 @@ struct pmixsrv_job *pmixsrv_find_job(struct pmixsrv *server, const char *nspace)
 
 void pmixsrv_job_drop(struct pmixsrv_job *job)
 {
+    pthread_mutex_lock(&job->server->lock);
     job->dropped = true;
+    pthread_mutex_unlock(&job->server->lock);
 }
 
 /*
@@ -387,6 +404,14 @@ static int register_ranks(struct pmixsrv_job *job, struct ct_error *reterr)
                            PMIx_Error_string(rc));
     }
     return 0;
+}
+
+static void insert(struct pmixsrv *server, struct pmixsrv_job *job)
+{
+    pthread_mutex_lock(&server->lock);
+    job->next = server->jobs;
+    server->jobs = job;
+    pthread_mutex_unlock(&server->lock);
 }
 
 struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
@@ -417,10 +442,9 @@ struct pmixsrv_job *pmixsrv_job_create(struct pmixsrv *server,
         job_free(job);
         return NULL;
     }
-    job->next = server->jobs;
-    server->jobs = job;
+    insert(server, job);
     if (register_ranks(job, reterr) < 0) {
-        job->dropped = true; /* libpmix knows parts of it */
+        pmixsrv_job_drop(job); /* libpmix knows parts of it */
         return NULL;
     }
     return job;

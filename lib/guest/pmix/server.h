@@ -24,6 +24,7 @@ struct pmixsrv_job;
 struct pmixsrv_fence;    /* waits for other nodes */
 struct pmixsrv_modex;    /* what a rank of another node has committed */
 struct pmixsrv_question; /* anything else that another node knows */
+struct pmixsrv_push;     /* input of ranks, from a tool */
 
 /* One command of a spawn request. */
 struct pmixsrv_command {
@@ -92,6 +93,20 @@ struct pmixsrv_callbacks {
        we are none. All live until this returns. */
     void (*event)(void *ctx, const unsigned *nodes, unsigned count,
                   const void *bytes, size_t len);
+
+    /* The rest are for config.forwards. There is room again after
+       pmixsrv_output_is_full(). */
+    void (*drained)(void *ctx);
+
+    /* Has the rank an input that tools write to? */
+    bool (*takes_input)(void *ctx, const struct pmixsrv_job *job,
+                        unsigned rank);
+
+    /* Write this to it, and if it is the last close it. The bytes live until
+       pmixsrv_fed(), which follows, now or later. */
+    void (*feed)(void *ctx, struct pmixsrv_job *job, unsigned rank,
+                 const void *bytes, size_t len, bool last,
+                 struct pmixsrv_push *push);
 };
 
 struct pmixsrv_config {
@@ -102,6 +117,8 @@ struct pmixsrv_config {
     /* Tools of the user may attach. tmpdir has the files with which they find
        the server. */
     bool tools;
+    /* Tools may have the input and output of ranks. */
+    bool forwards;
     struct pmixsrv_callbacks callbacks;
     void *ctx;
 };
@@ -225,6 +242,20 @@ void pmixsrv_modex_serve(struct pmixsrv *server, const char *nspace,
                          void (*done)(void *ctx, int status, const void *data,
                                       size_t len),
                          void *ctx);
+
+/* What a rank has written: a copy for tools that want it. */
+void pmixsrv_output(struct pmixsrv_job *job, unsigned rank, bool is_error,
+                    const void *bytes, size_t len);
+
+/* So much is on its way to tools that ranks should wait, until
+   callbacks.drained(): for as long as the tool takes some of it. */
+bool pmixsrv_output_is_full(const struct pmixsrv *server);
+
+/* Have tools get what is on its way. Waits for a second at most. */
+void pmixsrv_output_flush(struct pmixsrv *server);
+
+/* Answer to callbacks.feed(); taken: the rank's input has all of it. */
+void pmixsrv_fed(struct pmixsrv_push *push, bool taken);
 
 /* Answer a spawn request; child is NULL when it failed. */
 void pmixsrv_spawn_done(struct pmixsrv_spawn *request,

@@ -47,7 +47,9 @@ struct request {
     size_t ndata;
     pmix_query_t *queries;
     size_t nqueries;
-    int socket; /* tool: its connection, or -1 */
+    int socket;                       /* tool: its connection, or -1 */
+    pmix_iof_channel_t channels;      /* pull */
+    const pmix_byte_object_t *object; /* push */
 };
 
 struct published {
@@ -79,6 +81,25 @@ struct pmixsrv_job {
     bool *lost;                 /* [size] has died, and others go on */
 };
 
+/* Output for tools (iof.c). */
+struct iof {
+    struct pull *pulls;
+    unsigned pull_count; /* that have not been stopped */
+    bool full;           /* much is owed to a tool, */
+    bool gave_up;        /* and it has taken nothing for long */
+    bool awaits_quiet;   /* nothing of what is owed has come of late, */
+    bool has_moved;      /* unless this, */
+    bool awaits_turn;    /* and libpmix has been asked for a sign */
+    int wake;            /* eventfd, by libpmix's thread */
+    int patience;        /* timerfd: how long a tool may take nothing */
+    int quiet;           /* timerfd */
+
+    /* Under the server's lock. */
+    bool has_tools;
+    bool had_turn; /* it has given it */
+    int under_way; /* messages that libpmix has not looked at yet */
+};
+
 struct pmixsrv {
     struct pmixsrv_config config;
     char version[32];
@@ -87,13 +108,14 @@ struct pmixsrv {
     struct published *published;
     struct request *waiting; /* lookups that wait for somebody to publish */
     struct relays relays;    /* of tools */
-    uint64_t next_context;   /* context id of the next group */
+    struct iof iof;
+    uint64_t next_context; /* context id of the next group */
     bool initialized;
     bool stopped;
 
     struct sockets sockets; /* of tools, for libpmix's thread */
 
-    /* From libpmix's thread. */
+    /* From libpmix's thread, which also looks at jobs. */
     pthread_mutex_t lock;
     struct request *first, **last;
     int wake;  /* eventfd: there are requests */
@@ -157,6 +179,21 @@ void event_spread(struct pmixsrv *server, struct request *request);
 
 /* tool.c */
 void tool_admit(struct pmixsrv *server, struct request *request);
+
+/* iof.c; the first runs on libpmix's thread */
+pmix_status_t iof_judge(struct pmixsrv *server, const pmix_proc_t *procs,
+                        size_t count, const pmix_info_t *info, size_t ninfo,
+                        pmix_iof_channel_t channels);
+void iof_pull(struct pmixsrv *server, struct request *request);
+int iof_open(struct iof *iof);
+void iof_close(struct iof *iof);
+/* Relays or what is owed may have changed. */
+void iof_review(struct pmixsrv *server);
+/* Move what can be moved. */
+void iof_dispatch(struct pmixsrv *server);
+
+/* push.c */
+void push_request(struct pmixsrv *server, struct request *request);
 
 /* exchange.c */
 /* The nodes of some processes, and a name for these. */

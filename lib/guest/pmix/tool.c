@@ -87,16 +87,19 @@ static bool may_attach(struct pmixsrv *server, const struct request *request,
     return server->config.tools && says_it_is_ours(request) &&
            request->socket >= 0 && socket_is_of(request->socket, geteuid()) &&
            make_name(ret_name) == 0 &&
-           relays_insert(&server->relays, request->socket) == 0;
+           relays_insert(&server->relays, request->socket, ret_name->nspace) ==
+               0;
 }
 
 void tool_admit(struct pmixsrv *server, struct request *request)
 {
     pmix_proc_t name;
 
-    if (may_attach(server, request, &name))
+    if (may_attach(server, request, &name)) {
+        iof_review(server);
         request->answer.tool(PMIX_SUCCESS, &name, request->cbdata);
-    else if (request->socket >= 0)
+    } else if (request->socket >= 0) {
         shutdown(request->socket, SHUT_RDWR);
+    }
     request_free(request);
 }

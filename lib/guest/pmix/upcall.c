@@ -432,6 +432,59 @@ static pmix_status_t on_job_control(const pmix_proc_t *proc,
         ntargets, answer);
 }
 
+/*
+ * It is answered here and now: libpmix 4.2 frees what it keeps for an answer
+ * that comes later.
+ */
+static pmix_status_t on_pull(const pmix_proc_t procs[], size_t nprocs,
+                             const pmix_info_t directives[], size_t ndirs,
+                             pmix_iof_channel_t channels,
+                             pmix_op_cbfunc_t answer, void *cbdata)
+{
+    pmix_status_t rc =
+        iof_judge(the_server, procs, nprocs, directives, ndirs, channels);
+    struct request *request;
+
+    (void)answer;
+    (void)cbdata;
+    if (rc != PMIX_SUCCESS)
+        return rc;
+    request = request_new(iof_pull, NULL, NULL, 0, NULL);
+    if (request == NULL)
+        return PMIX_ERR_NOMEM;
+    request->channels = channels;
+    if (nprocs > 0) {
+        request->data = malloc(nprocs * sizeof *procs);
+        if (request->data == NULL) {
+            request_free(request);
+            return PMIX_ERR_NOMEM;
+        }
+        memcpy(request->data, procs, nprocs * sizeof *procs);
+        request->ndata = nprocs;
+    }
+    hand_over(request);
+    return PMIX_OPERATION_SUCCEEDED;
+}
+
+static pmix_status_t on_push(const pmix_proc_t *source,
+                             const pmix_proc_t targets[], size_t ntargets,
+                             const pmix_info_t directives[], size_t ndirs,
+                             const pmix_byte_object_t *object,
+                             pmix_op_cbfunc_t answer, void *cbdata)
+{
+    struct request *request;
+
+    if (!the_server->config.forwards)
+        return PMIX_ERR_NOT_SUPPORTED;
+    request = request_new(push_request, source, directives, ndirs, cbdata);
+    if (request != NULL) {
+        request->targets = targets;
+        request->ntargets = ntargets;
+        request->object = object;
+    }
+    return hand_over_op(request, answer);
+}
+
 static void on_log(const pmix_proc_t *proc, const pmix_info_t data[],
                    size_t ndata, const pmix_info_t directives[], size_t ndirs,
                    pmix_op_cbfunc_t answer, void *cbdata)
@@ -469,6 +522,8 @@ pmix_server_module_t *pmixsrv_module(void)
         .query = on_query,
         .tool_connected = on_tool,
         .log = on_log,
+        .iof_pull = on_pull,
+        .push_stdin = on_push,
         .job_control = on_job_control,
         .group = on_group,
     };
