@@ -20,7 +20,6 @@ int foreign_refuse(const struct options *options, bool told,
          options->stdin_to != STDIN_RANK || options->stdin_rank != 0},
         {"--timeout", options->timeout > 0},
         {"--pset", options->psets.count > 0},
-        {"--tools", options->tools},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -81,15 +81,20 @@ static void send_event(struct pmixsrv *server, const struct request *request,
 }
 
 /* What libpmix itself has to tell is of this node. */
+static bool is_known(struct pmixsrv *server, const pmix_proc_t *source)
+{
+    return pmixsrv_find_job(server, source->nspace) != NULL ||
+           relays_have(&server->relays, source->nspace);
+}
+
 void event_spread(struct pmixsrv *server, struct request *request)
 {
-    const struct pmixsrv_job *job =
-        pmixsrv_find_job(server, request->proc.nspace);
     struct members members = {.nodes = NULL};
 
-    if (job != NULL && find_receivers(server, request, &members) == 0 &&
+    if (is_known(server, &request->proc) &&
+        find_receivers(server, request, &members) == 0 &&
         members.nodes != NULL) {
-        members.nodes[job->node] = false;
+        members.nodes[members.node] = false;
         send_event(server, request, &members);
     }
     free(members.nodes);

@@ -72,6 +72,7 @@ int members_find(struct pmixsrv *server, const pmix_proc_t *procs, size_t count,
     *ret = (struct members){.nodes = NULL};
     if (world == NULL)
         return 0;
+    ret->node = world->node;
     ret->node_count = world->node_count;
     ret->nodes = calloc(world->node_count, sizeof *ret->nodes);
     if (ret->nodes == NULL)

@@ -12,7 +12,7 @@
 
 enum { HOME = 0 };
 
-enum operation { PUBLISH, LOOKUP, UNPUBLISH, OPERATIONS };
+enum operation { PUBLISH, LOOKUP, UNPUBLISH, OPERATIONS = HOME_CENSUS };
 
 static void (*const operations[])(struct pmixsrv *server,
                                   struct request *request) = {
@@ -24,7 +24,8 @@ static void (*const operations[])(struct pmixsrv *server,
 /* ---- asking ---- */
 
 /* An upcall that waits for the home. */
-struct pmixsrv_question {
+struct home_question {
+    struct pmixsrv_question base;
     struct request *request;
     enum operation operation;
 };
@@ -61,10 +62,12 @@ static void fail(struct request *request, enum operation operation)
     request_free(request);
 }
 
+static void take_answer(struct pmixsrv_question *base, struct unpack *u);
+
 static void ask(struct pmixsrv *server, struct request *request,
                 enum operation operation)
 {
-    struct pmixsrv_question *question = malloc(sizeof *question);
+    struct home_question *question = malloc(sizeof *question);
     struct pack p = {0};
 
     pack_question(&p, request, operation);
@@ -72,8 +75,8 @@ static void ask(struct pmixsrv *server, struct request *request,
         free(question);
         fail(request, operation);
     } else {
-        *question = (struct pmixsrv_question){request, operation};
-        server->config.callbacks.ask(server->config.ctx, question, HOME,
+        *question = (struct home_question){{take_answer}, request, operation};
+        server->config.callbacks.ask(server->config.ctx, &question->base, HOME,
                                      p.bytes, p.len);
     }
     free(p.bytes);
@@ -130,19 +133,26 @@ static void take_found(struct request *request, pmix_status_t status,
     request_free(request);
 }
 
+static void take_answer(struct pmixsrv_question *base, struct unpack *u)
+{
+    struct home_question *question = (struct home_question *)base;
+    pmix_status_t status = (pmix_status_t)unpack_u32(u);
+
+    if (u->failed)
+        fail(question->request, question->operation);
+    else if (question->operation == LOOKUP)
+        take_found(question->request, status, u);
+    else
+        request_answer_op(question->request, status);
+    free(question);
+}
+
 void pmixsrv_answered(struct pmixsrv_question *question, const void *bytes,
                       size_t len)
 {
     struct unpack u = {.bytes = bytes, .len = len};
-    pmix_status_t status = (pmix_status_t)unpack_u32(&u);
 
-    if (u.failed)
-        fail(question->request, question->operation);
-    else if (question->operation == LOOKUP)
-        take_found(question->request, status, &u);
-    else
-        request_answer_op(question->request, status);
-    free(question);
+    question->answered(question, &u);
 }
 
 /* ---- at home ---- */
@@ -220,17 +230,16 @@ static int read_question(struct unpack *u, struct request *request,
     return 0;
 }
 
-void pmixsrv_visit(struct pmixsrv *server, const void *bytes, size_t len,
-                   void (*done)(void *ctx, const void *bytes, size_t len),
-                   void *ctx)
+static void visit_home(struct pmixsrv *server, uint32_t operation,
+                       struct unpack *u,
+                       void (*done)(void *ctx, const void *bytes, size_t len),
+                       void *ctx)
 {
-    struct unpack u = {.bytes = bytes, .len = len};
-    uint32_t operation = unpack_u32(&u);
     struct request *request = calloc(1, sizeof *request);
     struct visit *visit = calloc(1, sizeof *visit);
 
     if (request == NULL || visit == NULL || operation >= OPERATIONS ||
-        server->stopped || read_question(&u, request, visit) < 0) {
+        server->stopped || read_question(u, request, visit) < 0) {
         free(request);
         if (visit != NULL)
             visit_free(visit);
@@ -245,4 +254,17 @@ void pmixsrv_visit(struct pmixsrv *server, const void *bytes, size_t len,
     else
         request->answer.op = op_done;
     operations[operation](server, request);
+}
+
+void pmixsrv_visit(struct pmixsrv *server, const void *bytes, size_t len,
+                   void (*done)(void *ctx, const void *bytes, size_t len),
+                   void *ctx)
+{
+    struct unpack u = {.bytes = bytes, .len = len};
+    uint32_t operation = unpack_u32(&u);
+
+    if (operation == HOME_CENSUS && !server->stopped)
+        census_serve(server, &u, done, ctx);
+    else
+        visit_home(server, operation, &u, done, ctx);
 }

@@ -25,7 +25,7 @@ static const pmix_value_t *qualifier(const struct question *q, const char *key)
 }
 
 /* The job that PMIX_NSPACE names, else the asking one's. */
-static const struct pmixsrv_job *job_of(const struct question *q)
+static struct pmixsrv_job *job_of(const struct question *q)
 {
     const pmix_value_t *value = qualifier(q, PMIX_NSPACE);
 
@@ -144,13 +144,17 @@ static void fill_process(const struct pmixsrv_job *job, unsigned rank,
     pmixsrv_proc(job, rank, &ret->proc);
     ret->hostname = (char *)process.host;
     ret->executable_name = (char *)process.executable;
+    if (job->seen != NULL && pmixsrv_rank_elsewhere(job, rank)) {
+        process.pid = job->seen[rank].pid;
+        process.runs = job->seen[rank].runs;
+    }
     ret->pid = process.pid;
     ret->state = process.runs       ? PMIX_PROC_STATE_RUNNING
                  : process.pid != 0 ? PMIX_PROC_STATE_TERMINATED
                                     : PMIX_PROC_STATE_PREPPED;
 }
 
-static void answer_table(const struct question *q, const char *key)
+static void answer_table(const struct question *q, const char *key, bool all)
 {
     const struct pmixsrv_job *job = job_of(q);
     pmix_proc_info_t *table;
@@ -164,8 +168,8 @@ static void answer_table(const struct question *q, const char *key)
         return;
     }
     for (unsigned rank = 0; rank < job->size; rank++)
-        fill_process(job, rank, &table[rank]);
-    array.size = job->size;
+        if (all || !pmixsrv_rank_elsewhere(job, rank))
+            fill_process(job, rank, &table[array.size++]);
     array.array = table;
     infolist_add(q->ret, key, &array, PMIX_DATA_ARRAY);
     free(table);
@@ -173,13 +177,12 @@ static void answer_table(const struct question *q, const char *key)
 
 static void answer_proc_table(const struct question *q)
 {
-    answer_table(q, PMIX_QUERY_PROC_TABLE);
+    answer_table(q, PMIX_QUERY_PROC_TABLE, true);
 }
 
-/* All are of this node. */
 static void answer_local_table(const struct question *q)
 {
-    answer_table(q, PMIX_QUERY_LOCAL_PROC_TABLE);
+    answer_table(q, PMIX_QUERY_LOCAL_PROC_TABLE, false);
 }
 
 /* ---- the table ---- */
@@ -208,7 +211,20 @@ static bool answer_key(const struct question *q, const char *key)
     return q->ret->count > before || q->ret->failed;
 }
 
-void query_answer(struct pmixsrv *server, struct request *request)
+/* The job whose whole table it asks for, or NULL. */
+struct pmixsrv_job *query_table_of(struct pmixsrv *server,
+                                   const struct request *request,
+                                   const pmix_query_t *query)
+{
+    const struct question question = {server, &request->proc, query, NULL};
+
+    for (char **key = query->keys; key != NULL && *key != NULL; key++)
+        if (strcmp(*key, PMIX_QUERY_PROC_TABLE) == 0)
+            return job_of(&question);
+    return NULL;
+}
+
+void query_finish(struct pmixsrv *server, struct request *request)
 {
     struct infolist list = {0};
     bool all = true;

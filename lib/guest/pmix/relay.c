@@ -193,6 +193,11 @@ static struct relay *find(const struct relays *relays, const char *name)
     return relay;
 }
 
+bool relays_have(const struct relays *relays, const char *name)
+{
+    return find(relays, name) != NULL;
+}
+
 int relays_charge(struct relays *relays, const char *name, size_t len)
 {
     struct relay *relay = find(relays, name);

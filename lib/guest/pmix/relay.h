@@ -31,6 +31,9 @@ int relays_insert(struct relays *relays, int fd, const char *name);
 /* Move what can be moved. Did any go to a tool? */
 bool relays_pump(struct relays *relays);
 
+/* Is there a tool of that name? */
+bool relays_have(const struct relays *relays, const char *name);
+
 /* ---- what tools say ---- */
 
 /* Of the tool's bytes so many are still to be dealt with. Where that is much no

@@ -243,6 +243,7 @@ static void job_free(struct pmixsrv_job *job)
     free(job->node_of);
     free(job->states);
     free(job->lost);
+    free(job->seen);
     free(job);
 }
 

@@ -67,6 +67,12 @@ struct pset {
     size_t count;
 };
 
+/* What another node has last told of a rank's process. */
+struct pmixsrv_seen {
+    pid_t pid;
+    bool runs;
+};
+
 struct pmixsrv_job {
     struct pmixsrv *server;
     struct pmixsrv_job *next;
@@ -79,6 +85,7 @@ struct pmixsrv_job {
     void *user;
     enum pmixsrv_state *states; /* [size] */
     bool *lost;                 /* [size] has died, and others go on */
+    struct pmixsrv_seen *seen;  /* [size] of other nodes' ranks; or NULL */
 };
 
 /* Output for tools (iof.c). */
@@ -158,7 +165,15 @@ void request_answer_op(struct request *request, pmix_status_t status);
 void request_answer_info(struct request *request, pmix_status_t status,
                          struct infolist *list);
 
-/* home.c: as names.c, wherever names live */
+/* The head of whatever waits for another node's answer, which is empty (failed)
+   when none comes. */
+struct pmixsrv_question {
+    void (*answered)(struct pmixsrv_question *question, struct unpack *u);
+};
+
+/* home.c: as names.c, wherever names live; the first word of a question to
+   another node, where that is not for names */
+enum { HOME_CENSUS = 3 };
 void home_publish(struct pmixsrv *server, struct request *request);
 void home_lookup(struct pmixsrv *server, struct request *request);
 void home_unpublish(struct pmixsrv *server, struct request *request);
@@ -200,7 +215,7 @@ void push_request(struct pmixsrv *server, struct request *request);
 struct members {
     bool
         *nodes; /* [node_count], to free(); NULL where there is one node only */
-    unsigned node_count;
+    unsigned node, node_count; /* this one; of the world */
     uint64_t hash;
     bool elsewhere; /* some are of other nodes */
 };
@@ -235,8 +250,17 @@ void control_request(struct pmixsrv *server, struct request *request);
 /* log.c */
 void log_request(struct pmixsrv *server, struct request *request);
 
+/* census.c: query_finish(), when what it needs of other nodes is there */
+void census_begin(struct pmixsrv *server, struct request *request);
+void census_serve(struct pmixsrv *server, struct unpack *u,
+                  void (*done)(void *ctx, const void *bytes, size_t len),
+                  void *ctx);
+
 /* query.c */
-void query_answer(struct pmixsrv *server, struct request *request);
+void query_finish(struct pmixsrv *server, struct request *request);
+struct pmixsrv_job *query_table_of(struct pmixsrv *server,
+                                   const struct request *request,
+                                   const pmix_query_t *query);
 
 /* jobinfo.c: tell libpmix what the job is. */
 int jobinfo_register(struct pmixsrv_job *job, const struct pmixsrv_facts *facts,

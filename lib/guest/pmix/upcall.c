@@ -408,7 +408,7 @@ static pmix_status_t on_query(pmix_proc_t *proc, pmix_query_t *queries,
                               size_t nqueries, pmix_info_cbfunc_t answer,
                               void *cbdata)
 {
-    struct request *request = request_new(query_answer, proc, NULL, 0, cbdata);
+    struct request *request = request_new(census_begin, proc, NULL, 0, cbdata);
 
     if (request != NULL) {
         request->queries = queries;
