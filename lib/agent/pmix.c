@@ -75,12 +75,22 @@ static void pmix_signal(void *ctx, struct pmixsrv_job *job, unsigned rank,
         pmix_signal_here(agent, job, rank, signal);
 }
 
+static void note_line(struct agent *agent, const char *text)
+{
+    agent_note(agent, 0, "%.*s", (int)strcspn(text, "\n"), text);
+}
+
 static void pmix_log(void *ctx, struct pmixsrv_job *job, unsigned rank,
                      bool is_error, const char *text)
 {
-    const struct agent *agent = ctx;
-    const struct agent_rank who = agent_rank_of(proc_of(job, rank));
+    struct agent *agent = ctx;
+    struct agent_rank who;
 
+    if (job == NULL) {
+        note_line(agent, text);
+        return;
+    }
+    who = agent_rank_of(proc_of(job, rank));
     agent->config.callbacks.log(agent->config.ctx, &who, is_error, text);
 }
 

@@ -54,6 +54,10 @@ is "$(sort "$out")" $'0: log ok\n0: logged text\n1: logged text
 2: logged text\n3: logged text' "PMIx_Log: standard output"
 is "$(sort "$err")" $'0: logged error\n1: logged error
 2: logged error\n3: logged error' "PMIx_Log: standard error"
+exits 0 "text of all" ctrun -n 4 "${client[@]}" log-same
+is "$(cat "$err")" $'the same
+ctrun: 3 more processes have sent help message help.txt / topic' \
+    "text of all: once, and how many"
 
 # --- a rank dies, and the others go on
 for n in 2 4 16; do

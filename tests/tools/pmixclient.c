@@ -598,6 +598,24 @@ static void log_texts(void)
     fence(false);
 }
 
+/* As Open MPI 5 says what is wrong: all ranks the same. Some seconds later they
+   are still there. */
+static void log_same(void)
+{
+    const bool yes = true;
+    pmix_info_t text, directives[3];
+
+    memset(&text, 0, sizeof text);
+    memset(directives, 0, sizeof directives);
+    PMIX_INFO_LOAD(&text, PMIX_LOG_STDERR, "the same\n", PMIX_STRING);
+    PMIX_INFO_LOAD(&directives[0], PMIX_LOG_AGG, &yes, PMIX_BOOL);
+    PMIX_INFO_LOAD(&directives[1], PMIX_LOG_KEY, "help.txt", PMIX_STRING);
+    PMIX_INFO_LOAD(&directives[2], PMIX_LOG_VAL, "topic", PMIX_STRING);
+    CHECK(PMIx_Log(&text, 1, directives, 3) == PMIX_SUCCESS);
+    sleep(7);
+    fence(false);
+}
+
 static volatile sig_atomic_t signalled;
 
 static void on_signal(int signal)
@@ -979,6 +997,7 @@ static const struct {
     {"queries", queries},
     {"psets", psets},
     {"log", log_texts},
+    {"log-same", log_same},
     {"signals", signals},
     {"spawn", spawn},
     {"child", child},

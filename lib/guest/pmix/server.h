@@ -64,7 +64,8 @@ struct pmixsrv_callbacks {
     void (*signal)(void *ctx, struct pmixsrv_job *job, unsigned rank,
                    int signal);
 
-    /* Text, of any number of lines, for the user's stderr or stdout. */
+    /* Text, of any number of lines, for the user's stderr or stdout. job is
+       NULL when libpmix itself says it. */
     void (*log)(void *ctx, struct pmixsrv_job *job, unsigned rank,
                 bool is_error, const char *text);
 
