@@ -4,12 +4,8 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-for program in pmixclient pmixtool; do
-    # shellcheck disable=SC2046 # words are wanted
-    "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -o "$work/$program" \
-        "$top/tests/tools/$program.c" $(pkg-config --cflags --libs pmix) ||
-        bail_out "$program cannot be built"
-done
+build_pmix pmixclient
+build_pmix pmixtool
 client=(--no-container --pmi=pmix "$work/pmixclient")
 
 whats=(facts modex subsets names timeouts groups connect events ranges queries

@@ -7,10 +7,7 @@
 
 need_tool pps libpmix-bin
 
-# shellcheck disable=SC2046 # words are wanted
-"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -o "$work/pmixtool" \
-    "$top/tests/tools/pmixtool.c" $(pkg-config --cflags --libs pmix) ||
-    bail_out "pmixtool cannot be built"
+build_pmix pmixtool
 
 # A tool that says it is of another user: libpmix's own check believes it.
 "${CC:-cc}" -shared -fPIC -o "$work/lie.so" -x c - << 'END' ||

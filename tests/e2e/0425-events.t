@@ -9,10 +9,7 @@
 # shellcheck disable=SC2034 # for guests.sh
 mpi_interface=eth0
 
-# shellcheck disable=SC2046 # words are wanted
-"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -o "$work/pmixclient" \
-    "$top/tests/tools/pmixclient.c" $(pkg-config --cflags --libs pmix) ||
-    bail_out "the PMIx client cannot be built"
+build_pmix pmixclient
 bed_up 4
 client=("$CTRUN" --no-container --pmi=pmix "$work/pmixclient")
 losing=("$CTRUN" --no-container --pmi=pmix --on-failure=continue

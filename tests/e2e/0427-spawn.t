@@ -9,10 +9,7 @@
 # shellcheck disable=SC2034 # for guests.sh
 mpi_interface=eth0
 
-# shellcheck disable=SC2046 # words are wanted
-"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -o "$work/pmixclient" \
-    "$top/tests/tools/pmixclient.c" $(pkg-config --cflags --libs pmix) ||
-    bail_out "the PMIx client cannot be built"
+build_pmix pmixclient
 bed_up 3
 
 # Two ranks on each node. An ordinary user's step over pmix hangs now and then:

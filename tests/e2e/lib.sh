@@ -204,6 +204,26 @@ make_tools()
         "$top/tests/tools/supervise.c" || bail_out "no C compiler"
 }
 
+# What is to be told to the compiler for libpmix. The pmix.pc of Debian 11 names
+# another place than that of the files.
+pmix_flags()
+{
+    local dir flags
+    flags=$(pkg-config --cflags --libs pmix) || return
+    dir=$(pkg-config --variable=libdir pmix)/pmix2
+    [ ! -e "$dir/include/pmix.h" ] || flags="-I$dir/include -L$dir/lib $flags"
+    echo "$flags"
+}
+
+# Build tests/tools/PROGRAM.c, which is a PMIx client or tool.
+build_pmix() # PROGRAM
+{
+    local program=$work/$1
+    # shellcheck disable=SC2046 # words are wanted
+    "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -pthread -o "$program" \
+        "$top/tests/tools/$1.c" $(pmix_flags) || bail_out "no $1"
+}
+
 leave()
 {
     if [ -n "${started:-}" ]; then

@@ -13,6 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef PMIX_INTERNAL_ERR_BASE
+#define PMIX_INTERNAL_ERR_BASE (-1330) /* 4.0's header forgets it */
+#endif
+
 static pmix_proc_t me;
 static uint32_t size;
 
