@@ -46,6 +46,13 @@ static int find_functions(void *library, const char *const *names, size_t count,
     return 0;
 }
 
+void *library_symbol(const char *path, const char *name)
+{
+    void *library = open_library(path);
+
+    return library != NULL ? dlsym(library, name) : NULL;
+}
+
 int library_load(const char *path, const char *const *names, size_t count,
                  void *ret, struct ct_error *reterr)
 {

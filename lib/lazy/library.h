@@ -30,4 +30,7 @@ enum { LIBRARY_FUNCTIONS_MAX = 64 };
 int library_load(const char *path, const char *const *names, size_t count,
                  void *ret, struct ct_error *reterr);
 
+/* One more of a library that has been loaded; NULL when it has no such. */
+void *library_symbol(const char *path, const char *name);
+
 #endif

@@ -68,6 +68,9 @@ extern struct lazy_pmix lazy_pmix;
 
 int lazy_pmix_load(struct ct_error *reterr);
 
+/* What it exports without telling in a header; NULL: this release does not. */
+void *lazy_pmix_symbol(const char *name);
+
 #define PMIx_Info_load lazy_pmix.PMIx_Info_load
 #define PMIx_Info_xfer lazy_pmix.PMIx_Info_xfer
 #define PMIx_Value_destruct lazy_pmix.PMIx_Value_destruct

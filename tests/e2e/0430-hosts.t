@@ -90,6 +90,43 @@ for pmi in "${pmis[@]}"; do
 done
 print_table "$version"
 
+# --- this machine's libpmix as the server on two nodes: what MPIs seldom ask it
+# for is asked by a client without MPI, with the libpmix of each image
+build_client() # built in an image whose libpmix is older than the others'
+{
+    # shellcheck disable=SC2016 # for the other shell
+    exits 0 "the client is built" -u root -i "$top/tests/tools/pmixclient.c" \
+        ctrun "$(image bookworm dir)" sh -c '
+            dir=$(echo /usr/lib/*/pmix2)
+            cc -std=gnu11 -D_GNU_SOURCE -O1 -pthread -o "$0" -x c - \
+                "-I$dir/include" "-L$dir/lib" "-Wl,-rpath,$dir/lib" -lpmix' \
+        "$work/pmixclient"
+}
+
+# What a client is told of a group is different in each release of libpmix, and
+# 7.0's refuses an invitation that an older server brings.
+whats_of() # CLIENT'S-RELEASE
+{
+    echo modex subsets events ranges names connect
+    [ "$1" != "$server" ] || echo groups
+    [ "$1" -lt 7 ] || [ "$server" -ge 7 ] || return 0
+    echo invite
+}
+
+build_client
+by_srun "${pmis[0]}" 2
+release=$(pkg-config --modversion pmix)
+server=${release%%.*}
+for guest in "bookworm 4" "trixie 5" "forky 7"; do
+    suite=${guest% *}
+    for what in $(whats_of "${guest#* }"); do
+        name="libpmix $release, client of $suite, $what"
+        exits 0 "$name" "${srun[@]}" "$CTRUN" --pmi=pmix \
+            "$(image "$suite" "$format")" "$work/pmixclient" "$what" &&
+            is "$(cat "$out")" "$what ok" "$name: result"
+    done
+done
+
 exits 125 "no PMI" srun -Q -N1 -n4 --mpi=none "$CTRUN" "$img" \
     /opt/ctrun/hello
 told 'Slurm has .* one of 4 tasks' "no PMI"

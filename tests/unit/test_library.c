@@ -69,6 +69,17 @@ START_TEST(no_such_library)
 }
 END_TEST
 
+START_TEST(one_more_symbol)
+{
+    __typeof__(strlen) *length = library_symbol(libc, "strlen");
+
+    ck_assert_ptr_nonnull(length);
+    ck_assert_uint_eq(length("seven"), 5);
+    ck_assert_ptr_null(library_symbol(libc, "no_such_function"));
+    ck_assert_ptr_null(library_symbol("/nowhere/libnone.so.0", "strlen"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("library");
@@ -81,6 +92,7 @@ int main(void)
     tcase_add_test(tc, loads_once);
     tcase_add_test(tc, no_such_function);
     tcase_add_test(tc, no_such_library);
+    tcase_add_test(tc, one_more_symbol);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

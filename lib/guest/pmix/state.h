@@ -153,6 +153,9 @@ void values_unpack(struct unpack *u, void *values, size_t count,
 void proc_pack(struct pack *p, const pmix_proc_t *proc);
 void proc_unpack(struct unpack *u, pmix_proc_t *ret);
 
+/* quirk.c: mend what that release of libpmix, whose server is up, has wrong */
+void quirks_mend(const char *version);
+
 /* upcall.c */
 void pmixsrv_accept_upcalls(struct pmixsrv *server);
 pmix_server_module_t *pmixsrv_module(void);
