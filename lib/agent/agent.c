@@ -587,6 +587,16 @@ static int make_zygote(struct agent *agent, struct ct_error *reterr)
     return agent->zygote != NULL ? 0 : -1;
 }
 
+/* Tools look for us in /tmp, and a rank may have a /dev/shm of its own. */
+static int choose_rundir(struct agent *agent, struct ct_error *reterr)
+{
+    struct rundir *dir = &agent->rundir;
+
+    if (rundir_choose(dir, agent->config.tools, reterr) < 0)
+        return -1;
+    return pmix_rundir_is_shared(agent) ? 0 : rundir_choose(dir, true, reterr);
+}
+
 struct agent *agent_create(const struct agent_config *config,
                            struct ct_error *reterr)
 {
@@ -603,9 +613,7 @@ struct agent *agent_create(const struct agent_config *config,
     shm_start(&agent->shm);
     if (gethostname(agent->host, sizeof agent->host - 1) < 0)
         strcpy(agent->host, "localhost");
-    /* tools look for us there */
-    if (rundir_choose(&agent->rundir, config->tools, reterr) < 0 ||
-        make_zygote(agent, reterr) < 0)
+    if (choose_rundir(agent, reterr) < 0 || make_zygote(agent, reterr) < 0)
         goto fail;
     if (config->world != NULL && config->world->node_count > 1 &&
         peers_open(agent, reterr) < 0)

@@ -204,8 +204,7 @@ static void pmix_readable(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- the server ---- */
 
-/* One rank that does not see the directory is enough. */
-static bool rundir_is_shared(const struct agent *agent)
+bool pmix_rundir_is_shared(const struct agent *agent)
 {
     for (size_t i = 0; i < agent->config.plan_count; i++)
         if (!rundir_is_seen(&agent->rundir, &agent->config.plans[i]))
@@ -230,7 +229,7 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
 {
     const struct pmixsrv_config config = {
         .tmpdir = agent->rundir.path,
-        .tmpdir_is_shared = rundir_is_shared(agent),
+        .tmpdir_is_shared = pmix_rundir_is_shared(agent),
         .tools = agent->config.tools,
         .forwards = agent->config.tools && agent->config.callbacks.feed != NULL,
         .callbacks = {.abort = pmix_abort,

@@ -277,6 +277,8 @@ void peers_spawn_close(struct agent *agent);
 /* pmix.c */
 void pmix_signal_here(struct agent *agent, struct pmixsrv_job *job,
                       unsigned rank, int signal);
+/* One rank that does not see the directory is enough. */
+bool pmix_rundir_is_shared(const struct agent *agent);
 int pmix_open(struct job *job, struct ct_error *reterr);
 int pmix_environment(const struct proc *proc, struct strv *env,
                      struct ct_error *reterr);

@@ -145,6 +145,19 @@ zygote_of() # PID of ctrun
     done
 }
 
+if have bookworm "where files are shared"; then
+    of_suite bookworm
+    for row in '/dev/shm' '/dev/shm --scratch /tmp' '/tmp --scratch /dev/shm' \
+        '/tmp --tools'; do
+        read -r dir options <<< "$row"
+        read -r -a options <<< "$options"
+        # shellcheck disable=SC2016 # for the other shell
+        run ctrun -n 1 --pmi=pmix "${options[@]}" "$image" \
+            sh -c 'echo "${PMIX_SERVER_TMPDIR%/*}"'
+        is "$(cat "$out")" "$dir" "files are shared in ${row/ /, with }"
+    done
+fi
+
 if have bookworm "killed"; then
     of_suite bookworm
     sleepers=(ctrun -n 4 --pmi "$image" /opt/ctrun/sleep.ompi)
