@@ -254,6 +254,19 @@ for number in 1 2; do
         "$work/ours.$program.Slurm pmi2"
 done
 
+# --- by PMI_PORT, which Hydra has as well. There is PMI-1 alone, and Hydra shows
+# its keys, of which attributes of the node are made, after a barrier.
+environment=(CONFORM_SECONDS=20 LD_LIBRARY_PATH="$libs")
+who=user
+exits 0 "conform_pmi1 by PMI_PORT" mpiexec.hydra -pmi-port -n 4 \
+    "$work/conform_pmi1"
+exits 0 "conform_pmi1 by PMI_PORT: more" mpiexec.hydra -pmi-port -n 4 \
+    "$work/conform_pmi1" limits names spawn
+is "$(counted child spawn)" 3 "conform_pmi1 by PMI_PORT: children"
+exits 0 "conform_pmi2 by PMI_PORT" mpiexec.hydra -pmi-port -n 4 \
+    "$work/conform_pmi2" job-id slurms-facts values keys limits missing again \
+    many fences get mapping job-attrs ring threads fork names get-null
+
 # --- a server that knows one init alone: an error, and no more
 environment=(CONFORM_SECONDS=20 LD_LIBRARY_PATH="$libs")
 for program in conform_pmi1 conform_pmi2; do

@@ -456,10 +456,11 @@ void test_keys(void)
 static const struct {
     const char *name, *bytes;
 } fills[] = {
-    {"letters", "v"},       {"blanks", " "},    {"semicolons", ";"},
-    {"equals", "="},        {"newlines", "\n"}, {"backslashes", "\\"},
-    {"percents", "%"},      {"marks", "%:"},    {"high", "\377"},
-    {"mixed", "a;=\n\\ %"},
+    {"all-letters", "v"},    {"all-blanks", " "},
+    {"all-semicolons", ";"}, {"all-equals", "="},
+    {"all-newlines", "\n"},  {"all-backslashes", "\\"},
+    {"all-percents", "%"},   {"all-marks", "%:"},
+    {"all-high", "\377"},    {"all-mixed", "a;=\n\\ %"},
 };
 
 const char *fill(char *to, size_t len, const char *bytes)
