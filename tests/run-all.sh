@@ -157,6 +157,8 @@ stage_images()
     as_root env CTRUN_TEST_CACHE="$CTRUN_TEST_CACHE" \
         "$work/src/tests/images/build" bullseye bookworm trixie forky \
         "${hosts[@]/%/-host}"
+    as_root env CTRUN_TEST_CACHE="$CTRUN_TEST_CACHE" \
+        "$work/src/tests/consumers/build"
 }
 
 e2e() # BUILD [TEST...]
