@@ -41,9 +41,8 @@ excused() # LAUNCHER PROGRAM
     case $1,$2 in
     "Slurm pmix,publish" | "Slurm pmix,spawn" | "Slurm pmix,levels" | \
         "Slurm pmix,connect") ;;
-    # it takes no ";" in a word, and cuts words at blanks; two spawned jobs that
-    # want to meet by a published name hang
-    "Slurm pmi2,spawn" | "Slurm pmi2,connect") ;;
+    # it takes no ";" in a word, and cuts words at blanks
+    "Slurm pmi2,spawn") ;;
     none,spawn | none,levels | none,connect) ;;
     *) false ;;
     esac
