@@ -22,6 +22,7 @@
 #include "base/scope.h"
 #include "base/strv.h"
 #include "client/libpmix.h"
+#include "client/meet.h"
 #include "client/ops.h"
 #include "client/table.h"
 #include "wire/mapping.h"
@@ -202,6 +203,13 @@ static pmix_status_t put_pending(struct pmix *pmix, const char *key)
     return rc == PMIX_SUCCESS ? pmix->lib.Commit() : rc;
 }
 
+static void meet_others(const struct pmix *pmix)
+{
+    CT_AUTO_FREE char *map = get_text(pmix, PMIX_RANK_WILDCARD, PMIX_ANL_MAP);
+
+    meet(&pmix->lib, &pmix->me, pmix->client.facts.size, map);
+}
+
 static int fence(struct client *client, struct ct_error *reterr)
 {
     struct pmix *pmix = pmix_of(client);
@@ -209,6 +217,8 @@ static int fence(struct client *client, struct ct_error *reterr)
     pmix_status_t rc;
     char key[32];
 
+    if (pmix->fences == 0)
+        meet_others(pmix);
     key_of(pmix->fences + 1, key);
     rc = put_pending(pmix, key);
     if (rc != PMIX_SUCCESS)

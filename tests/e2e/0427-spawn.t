@@ -12,14 +12,11 @@ mpi_interface=eth0
 build_pmix pmixclient
 bed_up 3
 
-# Two ranks on each node. An ordinary user's step over pmix hangs now and then:
-# see 0420-nodes.t.
+# Two ranks on each node.
 use() # PMI NODES
 {
     nodes=$2
     srun=(srun -Q "--mpi=$1" -N "$2" -n $(($2 * 2)) --ntasks-per-node=2)
-    who=user
-    [ "$1" = pmi2 ] || who=root
     label="$1, $2 nodes"
 }
 
@@ -336,6 +333,7 @@ pid_on() # NODE NAME
     # shellcheck disable=SC2016 # for the other shell
     on "$1" sh -c 'grep -lx "$0" /proc/[0-9]*/comm' "$2" | cut -d/ -f3
 }
+who=user
 use pmi2 2
 ends_first "a rank has ended" "node1 node2 node2" 3
 ends_first "all ranks of a node have ended" "node1 node1 node1" 23

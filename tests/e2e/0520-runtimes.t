@@ -33,12 +33,9 @@ for suite in "${suites[@]}"; do
     container=(ch-run -b "$place:/mnt" --set-env=LD_LIBRARY_PATH=/mnt "$root"
         -- /mnt/words)
     for pmi in pmi2 pmix; do
-        # see 0420-nodes.t
-        who=user
-        [ $pmi = pmi2 ] || who=root
         for nodes in 1 2; do
             label="$suite, srun --mpi=$pmi, $nodes nodes"
-            exits 0 "$label" -u $who srun -Q "--mpi=$pmi" "-N$nodes" -n 3 \
+            exits 0 "$label" srun -Q "--mpi=$pmi" "-N$nodes" -n 3 \
                 "${container[@]}"
             is "$(sort "$out")" "$words" "$label: words"
         done

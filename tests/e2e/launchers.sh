@@ -25,8 +25,7 @@ use() # LAUNCHER [pmi1|pmi2]
     "Slurm pmi2")
         launch=(env SLURM_OVERLAP=1 srun -Q --mpi=pmi2 "${two[@]}")
         ;;
-    # see 0420-nodes.t
-    "Slurm pmix") launch=(srun -Q --mpi=pmix "${two[@]}") who=root ;;
+    "Slurm pmix") launch=(srun -Q --mpi=pmix "${two[@]}") ;;
     "Slurm none") launch=(srun -Q --mpi=none "${two[@]}") ;;
     Hydra) launch=(mpiexec.hydra -n 4) ;;
     mpirun) launch=(mpirun.openmpi --oversubscribe -n 4) ;;

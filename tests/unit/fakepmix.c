@@ -52,6 +52,8 @@ static void keep(struct fake_value *to, const pmix_value_t *from)
         from->type == PMIX_STRING ? from->data.string : from->data.bo.bytes;
 
     to->type = from->type;
+    if (from->type == PMIX_BOOL)
+        return;
     to->len =
         from->type == PMIX_STRING ? strlen(bytes) + 1 : from->data.bo.size;
     if (to->len > sizeof to->bytes)
@@ -83,7 +85,7 @@ pmix_status_t PMIx_Init(pmix_proc_t *proc, pmix_info_t *info, size_t ninfo)
     (void)ninfo;
     say("init;");
     memset(proc, 0, sizeof *proc);
-    strcpy(proc->nspace, "ns");
+    strcpy(proc->nspace, fake_pmix.nspace != NULL ? fake_pmix.nspace : "ns");
     proc->rank = fake_pmix.rank;
     return status_of("Init");
 }

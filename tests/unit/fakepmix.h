@@ -18,10 +18,11 @@ struct fake_value {
 };
 
 struct fake_pmix {
-    pmix_rank_t rank;  /* who we are, in the nspace "ns" */
-    const char *fails; /* "Put": a function that does not work */
-    int missing;       /* so many gets more find nothing */
-    char log[8192];    /* what was called */
+    pmix_rank_t rank;   /* who we are, in the nspace "ns" */
+    const char *nspace; /* or in this */
+    const char *fails;  /* "Put": a function that does not work */
+    int missing;        /* so many gets more find nothing */
+    char log[8192];     /* what was called */
     struct fake_value values[FAKE_VALUES];
     unsigned count;
 };

@@ -287,6 +287,96 @@ static const struct {
     BYTES("\1\0\0\0k\0\377\377\377\377\0"), /* of no value */
 };
 
+/* ---- what comes before the first fence ---- */
+
+#define FENCE "put global pmi-1;commit;fence collecting;"
+#define HERE "put global pmi-here;commit;"
+
+static const char *first_fence(pmix_rank_t rank, unsigned size, const char *map)
+{
+    fake->rank = rank;
+    fake->values[0].number = size;
+    fake->nspace = "slurm.pmix.7.0";
+    if (map != NULL)
+        has_text(PMIX_RANK_WILDCARD, PMIX_ANL_MAP, map);
+    open_client();
+    ck_assert_msg(client_fence(client, &error) == 0, "%s", error.text);
+    return called();
+}
+
+START_TEST(first_node_waits_for_others)
+{
+    ck_assert_str_eq(first_fence(0, 4, "(vector,(0,2,2))"),
+                     "get pmi-here of 2;" HERE FENCE);
+}
+END_TEST
+
+START_TEST(others_wait_for_first_node)
+{
+    ck_assert_str_eq(first_fence(2, 4, "(vector,(0,2,2))"),
+                     HERE "get pmi-here of 0;" FENCE);
+}
+END_TEST
+
+START_TEST(nodes_meet_in_a_tree)
+{
+    ck_assert_str_eq(first_fence(1, 7, "(vector,(9,7,1))"),
+                     "get pmi-here of 5;get pmi-here of 6;" HERE
+                     "get pmi-here of 0;" FENCE);
+}
+END_TEST
+
+START_TEST(nodes_in_any_order)
+{
+    ck_assert_str_eq(first_fence(0, 4, "(vector,(3,1,1),(1,1,2),(3,1,1))"),
+                     "get pmi-here of 1;" HERE FENCE);
+}
+END_TEST
+
+START_TEST(one_of_a_node_meets)
+{
+    ck_assert_str_eq(first_fence(1, 4, "(vector,(0,2,2))"), FENCE);
+}
+END_TEST
+
+START_TEST(one_node_meets_nobody)
+{
+    ck_assert_str_eq(first_fence(0, 4, "(vector,(0,1,4))"), FENCE);
+}
+END_TEST
+
+START_TEST(who_knows_no_map_meets_nobody)
+{
+    ck_assert_str_eq(first_fence(0, 4, NULL), FENCE);
+}
+END_TEST
+
+START_TEST(a_map_may_be_garbled)
+{
+    ck_assert_str_eq(first_fence(0, 4, "(vector,(2147483000,2,2))"), FENCE);
+}
+END_TEST
+
+START_TEST(they_meet_once)
+{
+    first_fence(0, 4, "(vector,(0,2,2))");
+    ck_assert_msg(client_fence(client, &error) == 0, "%s", error.text);
+    ck_assert_str_eq(called(), "put global pmi-2;commit;fence collecting;");
+}
+END_TEST
+
+START_TEST(what_fails_then_fails_in_the_fence)
+{
+    fake->rank = 0;
+    fake->nspace = "slurm.pmix.7.0";
+    has_text(PMIX_RANK_WILDCARD, PMIX_ANL_MAP, "(vector,(0,2,2))");
+    open_client();
+    fake->fails = "Put";
+    ck_assert_int_eq(client_fence(client, &error), -1);
+    ck_assert_str_eq(error.text, "PMIx_Put: it does not work");
+}
+END_TEST
+
 START_TEST(what_others_put_may_be_garbled)
 {
     open_client();
@@ -574,6 +664,16 @@ static void add_tests(TCase *tc)
     tcase_add_test(tc, who_has_put_it_may_be_known);
     tcase_add_test(tc, who_has_put_it_may_be_sure);
     tcase_add_test(tc, later_fences);
+    tcase_add_test(tc, first_node_waits_for_others);
+    tcase_add_test(tc, others_wait_for_first_node);
+    tcase_add_test(tc, nodes_meet_in_a_tree);
+    tcase_add_test(tc, nodes_in_any_order);
+    tcase_add_test(tc, one_of_a_node_meets);
+    tcase_add_test(tc, one_node_meets_nobody);
+    tcase_add_test(tc, who_knows_no_map_meets_nobody);
+    tcase_add_test(tc, a_map_may_be_garbled);
+    tcase_add_test(tc, they_meet_once);
+    tcase_add_test(tc, what_fails_then_fails_in_the_fence);
     tcase_add_loop_test(tc, what_others_put_may_be_garbled, 0, COUNT(garbled));
     tcase_add_test(tc, what_others_put_may_be_no_data);
     tcase_add_test(tc, what_does_not_work);
