@@ -5,6 +5,9 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <stdint.h>
@@ -116,6 +119,8 @@ void sockets_clear(struct sockets *sockets)
 
 /* ---- whose it is ---- */
 
+enum { ESTABLISHED = 1 };
+
 static int get_ends(int fd, struct sockaddr_in *ret_own,
                     struct sockaddr_in *ret_peer)
 {
@@ -133,39 +138,95 @@ static int get_ends(int fd, struct sockaddr_in *ret_own,
                : -1;
 }
 
-/* A line of /proc/net/tcp: addresses are as they are in memory. */
-static bool is_line_of(const char *line, const struct sockaddr_in *local,
-                       const struct sockaddr_in *remote, uid_t uid)
+/* What inet_diag says of a socket; false: it does not know it. */
+static bool read_diag(const void *answer, size_t len, uid_t *ret)
 {
-    enum { ESTABLISHED = 1 };
-    unsigned addresses[2], ports[2], state, owner;
+    const struct nlmsghdr *header = answer;
+    const struct inet_diag_msg *found = NLMSG_DATA(header);
 
-    return sscanf(line, " %*u: %8x:%4x %8x:%4x %2x %*x:%*x %*x:%*x %*x %u",
-                  &addresses[0], &ports[0], &addresses[1], &ports[1], &state,
-                  &owner) == 6 &&
-           addresses[0] == local->sin_addr.s_addr &&
-           ports[0] == ntohs(local->sin_port) &&
-           addresses[1] == remote->sin_addr.s_addr &&
-           ports[1] == ntohs(remote->sin_port) && state == ESTABLISHED &&
-           owner == uid;
+    if (len < NLMSG_LENGTH(sizeof *found) ||
+        header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+        found->idiag_state != ESTABLISHED || found->idiag_inode == 0)
+        return false;
+    *ret = found->idiag_uid;
+    return true;
 }
 
-/* A socket that its process has closed is nobody's, which looks like root's;
-   so only what is open counts. */
-bool socket_is_of(int fd, uid_t uid)
+/* The kernel answers before send() returns. */
+static bool ask_diag(const struct sockaddr_in *local,
+                     const struct sockaddr_in *remote, uid_t *ret)
 {
-    struct sockaddr_in own, peer;
+    CT_AUTO_FD int fd =
+        socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 what;
+    } question = {
+        .header = {.nlmsg_len = sizeof question,
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST},
+        .what = {.sdiag_family = AF_INET,
+                 .sdiag_protocol = IPPROTO_TCP,
+                 .id = {.idiag_sport = local->sin_port,
+                        .idiag_dport = remote->sin_port,
+                        .idiag_src = {local->sin_addr.s_addr},
+                        .idiag_dst = {remote->sin_addr.s_addr},
+                        .idiag_cookie = {INET_DIAG_NOCOOKIE,
+                                         INET_DIAG_NOCOOKIE}}},
+    };
+    union {
+        struct nlmsghdr header;
+        char bytes[1024];
+    } answer;
+    ssize_t len;
+
+    if (fd < 0 || send(fd, &question, sizeof question, 0) < 0)
+        return false;
+    len = recv(fd, &answer, sizeof answer, MSG_DONTWAIT);
+    return len >= 0 && read_diag(&answer, (size_t)len, ret);
+}
+
+/* A line of /proc/net/tcp: addresses are as they are in memory. A socket that
+   its process has closed is nobody's, which looks like root's. */
+static bool is_line_of(const char *line, const struct sockaddr_in *local,
+                       const struct sockaddr_in *remote, uid_t *ret)
+{
+    unsigned addresses[2], ports[2], state, owner;
+
+    if (sscanf(line, " %*u: %8x:%4x %8x:%4x %2x %*x:%*x %*x:%*x %*x %u",
+               &addresses[0], &ports[0], &addresses[1], &ports[1], &state,
+               &owner) != 6 ||
+        addresses[0] != local->sin_addr.s_addr ||
+        ports[0] != ntohs(local->sin_port) ||
+        addresses[1] != remote->sin_addr.s_addr ||
+        ports[1] != ntohs(remote->sin_port) || state != ESTABLISHED)
+        return false;
+    *ret = owner;
+    return true;
+}
+
+/* All that there are: for kernels without inet_diag. */
+static bool search_all(const struct sockaddr_in *local,
+                       const struct sockaddr_in *remote, uid_t *ret)
+{
+    FILE *f = fopen("/proc/net/tcp", "re");
     char line[256];
     bool found = false;
-    FILE *f;
 
-    if (get_ends(fd, &own, &peer) < 0)
-        return false;
-    f = fopen("/proc/net/tcp", "re");
     if (f == NULL)
         return false;
     while (!found && fgets(line, sizeof line, f) != NULL)
-        found = is_line_of(line, &peer, &own, uid);
+        found = is_line_of(line, local, remote, ret);
     fclose(f);
     return found;
+}
+
+int socket_peer(int fd, uid_t *ret)
+{
+    struct sockaddr_in own, peer;
+
+    if (get_ends(fd, &own, &peer) < 0 ||
+        (!ask_diag(&peer, &own, ret) && !search_all(&peer, &own, ret)))
+        return -1;
+    return 0;
 }

@@ -26,9 +26,10 @@ int sockets_find(struct sockets *sockets);
 void sockets_clear(struct sockets *sockets);
 
 /*
- * Is the other end of this TCP connection (IPv4) a socket of this host, that is
- * still open, which a process of this user has made?
+ * Whose process has made the socket that is the other end of this TCP
+ * connection (IPv4)? -1: it is of another host, is closed, or the kernel does
+ * not tell.
  */
-bool socket_is_of(int fd, uid_t uid);
+int socket_peer(int fd, uid_t *ret);
 
 #endif

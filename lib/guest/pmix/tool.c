@@ -67,6 +67,13 @@ static bool says_it_is_ours(const struct request *request)
     return ours;
 }
 
+static bool is_from_us(int socket)
+{
+    uid_t uid;
+
+    return socket >= 0 && socket_peer(socket, &uid) == 0 && uid == geteuid();
+}
+
 static int make_name(pmix_proc_t *ret)
 {
     uint64_t secret;
@@ -85,8 +92,7 @@ static bool may_attach(struct pmixsrv *server, const struct request *request,
     if (find_name(request, ret_name))
         return is_rank(server, ret_name);
     return server->config.tools && says_it_is_ours(request) &&
-           request->socket >= 0 && socket_is_of(request->socket, geteuid()) &&
-           make_name(ret_name) == 0 &&
+           is_from_us(request->socket) && make_name(ret_name) == 0 &&
            relays_insert(&server->relays, request->socket, ret_name->nspace) ==
                0;
 }
