@@ -92,6 +92,10 @@ for who in user root; do
     wait "${tools[@]}"
     is "$(cat "$work"/tool? | wc -l)" 12 "$who: six at once list both"
 
+    # what libpmix 4.2.2 would crash of
+    as $who timeout 10 pattrs --host all > "$work/attributes" 2>&1
+    goes_on "$who: one asks for attributes"
+
     # whatever they are about when they end
     for i in {1..60}; do
         as $who timeout -s KILL "0.00$((i % 10))" "$work/pmixtool" "$uri"

@@ -74,6 +74,42 @@ START_TEST(moves_both_ways)
 }
 END_TEST
 
+static void ended(int at)
+{
+    char byte;
+
+    ck_assert_int_eq(recv(at, &byte, 1, MSG_DONTWAIT), 0);
+}
+
+START_TEST(deadly_question_is_not_heard)
+{
+    struct line line;
+
+    line_open(&line);
+    line.relays.cuts_attributes = true;
+    says("pmix.qry.psets pmpmix.qr", line.tool);
+    relays_pump(&line.relays);
+    hears(line.server, "pmix.qry.psets pmpmix.qr");
+    says("y.attrs", line.tool);
+    relays_pump(&line.relays);
+    ended(line.server);
+    ended(line.tool);
+    line_close(&line);
+}
+END_TEST
+
+START_TEST(others_may_ask_it)
+{
+    struct line line;
+
+    line_open(&line);
+    says("pmix.qry.attrs", line.tool);
+    relays_pump(&line.relays);
+    hears(line.server, "pmix.qry.attrs");
+    line_close(&line);
+}
+END_TEST
+
 /* It goes on at once. */
 START_TEST(keeps_what_was_said_before)
 {
@@ -279,6 +315,8 @@ int main(void)
     int failed;
 
     tcase_add_test(tc, moves_both_ways);
+    tcase_add_test(tc, deadly_question_is_not_heard);
+    tcase_add_test(tc, others_may_ask_it);
     tcase_add_test(tc, keeps_what_was_said_before);
     tcase_add_test(tc, server_can_send_when_the_tool_has_gone);
     tcase_add_test(tc, last_words_arrive);

@@ -11,25 +11,37 @@
  * own, prm, that it never opens: so none leaves the node. The first of prm's
  * pointers is what is called, and after all would call the host's upcall.
  */
-static void tell_of_events(void)
+static void tell_of_events(struct pmixsrv *server)
 {
     void *closed = lazy_pmix_symbol("pmix_prm_base_notify");
     pmix_server_notify_event_fn_t *notify = lazy_pmix_symbol("pmix_prm");
 
+    (void)server;
     if (notify != NULL && closed != NULL && *(void **)notify == closed)
         *notify = pmixsrv_module()->notify_event;
 }
 
+/*
+ * Asked by a tool for the attributes that are supported (pattrs --host), 4.2.2
+ * crashes, as it gives its reply the wrong context.
+ */
+static void hear_no_attributes(struct pmixsrv *server)
+{
+    server->relays.cuts_attributes = true;
+}
+
 static const struct {
     const char *release; /* how its version begins */
-    void (*mend)(void);
+    void (*mend)(struct pmixsrv *server);
 } quirks[] = {
     {"4.0.0", tell_of_events},
+    {"4.2.2", hear_no_attributes},
 };
 
-void quirks_mend(const char *version)
+void quirks_mend(struct pmixsrv *server)
 {
     for (size_t i = 0; i < sizeof quirks / sizeof quirks[0]; i++)
-        if (strncmp(version, quirks[i].release, strlen(quirks[i].release)) == 0)
-            quirks[i].mend();
+        if (strncmp(server->version, quirks[i].release,
+                    strlen(quirks[i].release)) == 0)
+            quirks[i].mend(server);
 }

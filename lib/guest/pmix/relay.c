@@ -20,9 +20,10 @@ enum {
 struct stream {
     char bytes[ROOM];
     size_t first, end;
-    bool over; /* nothing more comes */
-    bool told; /* the other side knows that */
-    bool lost; /* the other side takes nothing more */
+    bool over;        /* nothing more comes */
+    bool told;        /* the other side knows that */
+    bool lost;        /* the other side takes nothing more */
+    size_t of_deadly; /* so many characters of it have just gone by */
 };
 
 enum { TOOL, SERVER };
@@ -35,11 +36,13 @@ struct relay {
     size_t charge;         /* what the tool has said and is not done */
     size_t owed;           /* to the tool, at most */
     unsigned turns;        /* that the server has let pass since */
+    bool cuts_attributes;  /* relays->cuts_attributes */
 };
 
 int relays_open(struct relays *relays)
 {
     relays->first = NULL;
+    relays->cuts_attributes = false;
     relays->ready = epoll_create1(EPOLL_CLOEXEC);
     return relays->ready < 0 ? -1 : 0;
 }
@@ -81,6 +84,34 @@ static bool has_bytes(const struct stream *stream)
     return stream->first < stream->end;
 }
 
+/* PMIX_QUERY_ATTRIBUTE_SUPPORT. Of its letters only the first is a p. */
+static const char deadly[] = "pmix.qry.attrs";
+
+static bool is_deadly(struct stream *stream)
+{
+    for (size_t i = stream->first; i < stream->end; i++) {
+        char c = stream->bytes[i];
+
+        if (c != deadly[stream->of_deadly])
+            stream->of_deadly = 0;
+        if (c == deadly[stream->of_deadly])
+            stream->of_deadly++;
+        if (deadly[stream->of_deadly] == '\0')
+            return true;
+    }
+    return false;
+}
+
+/* The question is not heard, nor anything more of who asks it. */
+static void cut(struct relay *relay)
+{
+    struct stream *stream = &relay->from[TOOL];
+
+    shutdown(relay->fds[TOOL], SHUT_RDWR);
+    stream->first = stream->end;
+    stream->over = true;
+}
+
 /* How many went, perhaps to nowhere. */
 static size_t drain(struct stream *stream, int fd)
 {
@@ -104,6 +135,15 @@ static bool may_fill(const struct relay *relay, int side)
            (side == SERVER || relay->charge <= CHARGE_MAX);
 }
 
+static void take(struct relay *relay, int side)
+{
+    struct stream *stream = &relay->from[side];
+
+    fill(stream, relay->fds[side]);
+    if (relay->cuts_attributes && side == TOOL && is_deadly(stream))
+        cut(relay);
+}
+
 /* How many bytes went. */
 static size_t move(struct relay *relay, int side)
 {
@@ -112,7 +152,7 @@ static size_t move(struct relay *relay, int side)
 
     do {
         if (may_fill(relay, side))
-            fill(stream, relay->fds[side]);
+            take(relay, side);
         len = has_bytes(stream) ? drain(stream, relay->fds[!side]) : 0;
         moved += len;
     } while (len > 0);
@@ -285,6 +325,7 @@ int relays_insert(struct relays *relays, int fd, const char *name)
 
     if (relay == NULL)
         return -1;
+    relay->cuts_attributes = relays->cuts_attributes;
     if (watch(relays, relay) < 0 || dup3(end, fd, O_CLOEXEC) < 0) {
         relay_free(relay);
         return -1;

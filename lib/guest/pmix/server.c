@@ -178,7 +178,7 @@ struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
         return NULL;
     }
     read_version(server);
-    quirks_mend(server->version);
+    quirks_mend(server);
     return server;
 }
 

@@ -154,7 +154,7 @@ void proc_pack(struct pack *p, const pmix_proc_t *proc);
 void proc_unpack(struct unpack *u, pmix_proc_t *ret);
 
 /* quirk.c: mend what that release of libpmix, whose server is up, has wrong */
-void quirks_mend(const char *version);
+void quirks_mend(struct pmixsrv *server);
 
 /* upcall.c */
 void pmixsrv_accept_upcalls(struct pmixsrv *server);
