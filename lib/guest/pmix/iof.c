@@ -108,6 +108,16 @@ static void forget_pulls(struct iof *iof)
     iof->pull_count = 0;
 }
 
+/* Nobody pulls any more. Something may have been on its way to who did. */
+static void end_pulls(struct pmixsrv *server)
+{
+    if (server->iof.pulls == NULL)
+        return;
+    forget_pulls(&server->iof);
+    if (!server->stopped)
+        push_out_kept();
+}
+
 /* request->copied has the directives, request->data the processes. */
 static void add_pull(struct iof *iof, struct request *request)
 {
@@ -130,12 +140,10 @@ void iof_pull(struct pmixsrv *server, struct request *request)
 {
     struct iof *iof = &server->iof;
 
-    if (request->data != NULL) {
+    if (request->data != NULL)
         add_pull(iof, request);
-    } else if (iof->pull_count > 0 && --iof->pull_count == 0) {
-        forget_pulls(iof);
-        push_out_kept();
-    }
+    else if (iof->pull_count > 0 && --iof->pull_count == 0)
+        end_pulls(server);
     request_free(request);
 }
 
@@ -335,7 +343,7 @@ static void review_tools(struct pmixsrv *server)
     server->iof.has_tools = has_tools;
     pthread_mutex_unlock(&server->lock);
     if (!has_tools)
-        forget_pulls(&server->iof);
+        end_pulls(server);
 }
 
 void iof_review(struct pmixsrv *server)
