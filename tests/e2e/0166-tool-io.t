@@ -75,13 +75,14 @@ out 0 one of 0
 out 1 one of 1'
 
 start_job 2 -- "$speak"
-says "$both" "both streams of both ranks" pull signal=10 sleep=1
+says "$both" "both streams of both ranks" pull signal=10 lines=4
 await lines_in "$out" '^one of [01]$' 2
 is "$(grep -c '^one of' "$out") $(grep -c '^two of' "$err")" "2 2" \
     "the user sees them as well"
-says $'err 1 two of 1\nout 1 one of 1' "one rank alone" pull=1 signal=10 sleep=1
-says "$both" "no more after that" pull signal=10 sleep=1 stop signal=10 sleep=1
-says "$both" "nothing of before" pull signal=10 sleep=1
+says $'err 1 two of 1\nout 1 one of 1' "one rank alone" pull=1 signal=10 lines=2 sleep=1
+says "$both" "no more after that" \
+    pull signal=10 lines=4 stop signal=10 sleep=1
+says "$both" "nothing of before" pull signal=10 lines=4 sleep=0.5
 says "pull: NOT-SUPPORTED" "output stays the user's" redirect
 says "pull: NOT-FOUND" "a rank that there is not" pull=2
 says "push: NOT-SUPPORTED" "ranks that read no tool" push=0 < /dev/null
@@ -90,10 +91,12 @@ says "push: NOT-SUPPORTED" "ranks that read no tool" push=0 < /dev/null
 begin_tool "$work/first" pull say=pulls wait
 await lines_in "$work/first" pulls 1
 says $'err 1 two of 1\nout 1 one of 1' "a second tool" \
-    pull=1 signal=10 sleep=1
+    pull=1 signal=10 lines=2
 says "" "a third that only signals" signal=10 sleep=1
-ends "a tool ends the job"
+tool kill > /dev/null
 wait "$tool"
+finish
+ended 137 "a tool ends the job"
 is "$(grep -v pulls "$work/first" | sort)" "$(printf '%s\n%s\n' "$both" "$both" |
     sort)" "the first tool had all until the end"
 
@@ -103,9 +106,9 @@ for n in 1 2; do
     start_job $n -- "$write"
     begin_tool "$work/tool" pull wait
     finish
-    ended 3 "$n: much output"
     wait "$tool"
     is $? 0 "$n: the tool notices that the job is over"
+    ended 3 "$n: much output"
     # of two the second may be ended before it has written all
     of_rank 0 "$work/tool" > "$work/0"
     [ $n = 1 ] || of_rank 1 "$work/tool" > "$work/1"
@@ -178,7 +181,7 @@ goes_on "a tool that is killed while it writes"
 ends "unread input: the job ends"
 
 start_job 1 --stdin tool -- 'cat; exec sleep 1000'
-is "$(echo one word | tool pull push=0 sleep=1)" "out 0 one word" "one rank"
+is "$(echo one word | tool pull push=0 lines=1)" "out 0 one word" "one rank"
 ends "one rank: the job ends"
 
 exits 125 "--stdin tool without --tools" ctrun --stdin tool -n 2 \

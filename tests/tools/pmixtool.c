@@ -7,6 +7,7 @@
  *     kill              list them, then kill them
  *     signal=NUMBER     send them a signal
  *     pull[=RANK]       print what they write: "out" or "err", the rank, a line
+ *     lines=COUNT       wait for so many lines of that
  *     redirect          the same, and nobody else is to get it
  *     stop              pull no longer
  *     push=RANK         let the rank read our stdin, to its end; -1: all
@@ -32,11 +33,20 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool server_has_gone;
 
+/* "NOT-FOUND": so 4 says it, and 5 "PMIX_ERR_NOT_FOUND". */
 static int fails(const char *what, pmix_status_t rc)
 {
+    static const char prefix[] = "PMIX_ERR_";
+    const char *error = PMIx_Error_string(rc);
+
     if (rc == PMIX_SUCCESS || rc == PMIX_OPERATION_SUCCEEDED)
         return 0;
-    printf("%s: %s\n", what, PMIx_Error_string(rc));
+    if (strncmp(error, prefix, sizeof prefix - 1) == 0)
+        error += sizeof prefix - 1;
+    printf("%s: ", what);
+    for (; *error != '\0'; error++)
+        putchar(*error == '_' ? '-' : *error);
+    putchar('\n');
     return -1;
 }
 
@@ -137,6 +147,7 @@ static int send_signal(const char *nspace, const char *value)
 /* ---- output ---- */
 
 static size_t handler;
+static int line_count;
 static bool is_stuck;
 
 static void on_output(size_t id, pmix_iof_channel_t channel,
@@ -149,7 +160,8 @@ static void on_output(size_t id, pmix_iof_channel_t channel,
     (void)id;
     (void)info;
     (void)ninfo;
-    for (; line < end; line = next) {
+    pthread_mutex_lock(&lock);
+    for (; line < end; line = next, line_count++) {
         next = memchr(line, '\n', (size_t)(end - line));
         next = next != NULL ? next + 1 : end;
         printf("%s %u %.*s", name, source->rank, (int)(next - line), line);
@@ -157,6 +169,8 @@ static void on_output(size_t id, pmix_iof_channel_t channel,
             printf("\\\n");
     }
     fflush(stdout);
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
     while (is_stuck)
         pause();
 }
@@ -208,6 +222,16 @@ static int redirect(const char *nspace, const char *value)
     memset(&info, 0, sizeof info);
     PMIX_INFO_LOAD(&info, PMIX_IOF_REDIRECT, NULL, PMIX_BOOL);
     return pull_with(nspace, value, &info, 1);
+}
+
+static int await_lines(const char *nspace, const char *value)
+{
+    (void)nspace;
+    pthread_mutex_lock(&lock);
+    while (line_count < atoi(value))
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    return 0;
 }
 
 static int stop(const char *nspace, const char *value)
@@ -345,7 +369,7 @@ static const struct row {
     {"push", push},           {"part", push_part},
     {"flood", flood},         {"say", say},
     {"sleep", rest},          {"wait", await_end},
-    {"stuck", be_stuck},
+    {"stuck", be_stuck},      {"lines", await_lines},
 };
 
 static int act(const char *nspace, const char *word)
