@@ -47,6 +47,7 @@
     X(PMIx_Load_topology)                                                      \
     X(PMIx_Notify_event)                                                       \
     X(PMIx_Put)                                                                \
+    X(PMIx_Register_event_handler)                                             \
     X(PMIx_generate_ppn)                                                       \
     X(PMIx_generate_regex)                                                     \
     X(PMIx_server_IOF_deliver)                                                 \
@@ -94,6 +95,7 @@ void *lazy_pmix_symbol(const char *name);
 #define PMIx_Load_topology lazy_pmix.PMIx_Load_topology
 #define PMIx_Notify_event lazy_pmix.PMIx_Notify_event
 #define PMIx_Put lazy_pmix.PMIx_Put
+#define PMIx_Register_event_handler lazy_pmix.PMIx_Register_event_handler
 #define PMIx_generate_ppn lazy_pmix.PMIx_generate_ppn
 #define PMIx_generate_regex lazy_pmix.PMIx_generate_regex
 #define PMIx_server_IOF_deliver lazy_pmix.PMIx_server_IOF_deliver

@@ -986,6 +986,160 @@ static void storm_of_all(void)
     die_in_storm(size - 2);
 }
 
+/* ---- what those hear who wait for one that dies ---- */
+
+static pmix_status_t fence_status(const pmix_proc_t *procs, size_t count)
+{
+    const bool yes = true;
+    pmix_info_t info;
+    pmix_status_t rc;
+
+    memset(&info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info, PMIX_COLLECT_DATA, &yes, PMIX_BOOL);
+    rc = PMIx_Fence(procs, count, &info, 1);
+    PMIX_INFO_DESTRUCT(&info);
+    return rc;
+}
+
+static pmix_status_t connect_status(const pmix_proc_t *procs, size_t count)
+{
+    return PMIx_Connect(procs, count, NULL, 0);
+}
+
+static pmix_status_t group_status(const pmix_proc_t *procs, size_t count)
+{
+    pmix_info_t *results = NULL;
+    size_t nresults = 0;
+
+    return PMIx_Group_construct("torn", procs, count, NULL, 0, &results,
+                                &nresults);
+}
+
+/* As libpmix 4.2 calls them; later ones have other names. */
+static const char *name_of_status(pmix_status_t status)
+{
+    return status == PMIX_SUCCESS               ? "SUCCESS"
+           : status == PMIX_ERR_PARTIAL_SUCCESS ? "PARTIAL SUCCESS"
+                                                : PMIx_Error_string(status);
+}
+
+/*
+ * Rank 1 dies while the others wait, or before; who: everybody (a wildcard),
+ * each one, or ranks 0, 1 and the last.
+ */
+static void hear(pmix_status_t (*op)(const pmix_proc_t *procs, size_t count),
+                 const char *who, bool later)
+{
+    const pmix_proc_t all = everybody();
+    pmix_proc_t *procs = each_rank();
+    size_t count = size;
+    pmix_status_t rc;
+
+    await_loss();
+    if (me.rank == 1) {
+        usleep(later ? 0 : 300000); /* the others wait by then */
+        raise(SIGKILL);
+    }
+    if (later)
+        wait_for(&lost);
+    if (strcmp(who, "some") == 0) {
+        procs[2] = procs[size - 1];
+        count = 3;
+    }
+    if (strcmp(who, "some") != 0 || me.rank == 0 || me.rank == size - 1) {
+        rc = strcmp(who, "all") == 0 ? op(&all, 1) : op(procs, count);
+        printf("rank %u: %s\n", me.rank, name_of_status(rc));
+        fflush(stdout);
+    }
+    wait_for(&lost);
+    free(procs);
+    fence_without(1);
+}
+
+static void hear_fence(void)
+{
+    hear(fence_status, "all", false);
+}
+
+static void hear_fence_each(void)
+{
+    hear(fence_status, "each", false);
+}
+
+static void hear_fence_some(void)
+{
+    hear(fence_status, "some", false);
+}
+
+static void hear_fence_later(void)
+{
+    hear(fence_status, "all", true);
+}
+
+static void hear_fence_each_later(void)
+{
+    hear(fence_status, "each", true);
+}
+
+static void hear_fence_some_later(void)
+{
+    hear(fence_status, "some", true);
+}
+
+static void hear_connect(void)
+{
+    hear(connect_status, "each", false);
+}
+
+static void hear_connect_later(void)
+{
+    hear(connect_status, "each", true);
+}
+
+/* What rank 1 has put is there, and what it has not will never be. */
+static void hear_get(bool later)
+{
+    pmix_value_t *value = NULL;
+
+    await_loss();
+    if (me.rank == 1)
+        put_string("left", "behind");
+    fence(true); /* a node whose ranks are dead has left */
+    if (me.rank == 1) {
+        usleep(later ? 0 : 300000);
+        raise(SIGKILL);
+    }
+    if (later)
+        wait_for(&lost);
+    CHECK(get(1, "never put") == NULL);
+    wait_for(&lost);
+    CHECK((value = get(1, "left")) != NULL);
+    CHECK(strcmp(value->data.string, "behind") == 0);
+    printf("rank %u: SUCCESS\n", me.rank);
+    fflush(stdout);
+    fence_without(1);
+}
+
+static void hear_get_now(void)
+{
+    hear_get(false);
+}
+
+static void hear_get_later(void)
+{
+    hear_get(true);
+}
+
+static void hear_group(void)
+{
+    hear(group_status, "each", false);
+}
+
+static void hear_group_later(void)
+{
+    hear(group_status, "each", true);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -1018,6 +1172,18 @@ static const struct {
     {"go-on", go_on},
     {"storm", storm},
     {"storm-of-all", storm_of_all},
+    {"hear-fence", hear_fence},
+    {"hear-fence-each", hear_fence_each},
+    {"hear-fence-some", hear_fence_some},
+    {"hear-fence-later", hear_fence_later},
+    {"hear-fence-each-later", hear_fence_each_later},
+    {"hear-fence-some-later", hear_fence_some_later},
+    {"hear-connect", hear_connect},
+    {"hear-connect-later", hear_connect_later},
+    {"hear-get", hear_get_now},
+    {"hear-get-later", hear_get_later},
+    {"hear-group", hear_group},
+    {"hear-group-later", hear_group_later},
     {"die-in-group", die_in_group},
     {"die-in-spawn", die_in_spawn},
 };

@@ -5,6 +5,7 @@
  */
 #include "base/hash.h"
 #include "base/scope.h"
+#include "base/span.h"
 #include "guest/pmix/state.h"
 
 #include <inttypes.h>
@@ -16,8 +17,13 @@
 struct pmixsrv_fence {
     struct pmixsrv *server;
     struct request *request;
-    void (*answer)(struct pmixsrv_fence *fence, void *data, size_t len);
+    /* data is its own from then on */
+    void (*answer)(struct pmixsrv_fence *fence, pmix_status_t status,
+                   void *data, size_t len);
     unsigned first_node; /* of those that take part */
+    uint64_t dead;       /* members that had died when it began */
+    bool *awaited;       /* [node_count] nodes that had others, then */
+    unsigned node_count;
 };
 
 struct pmixsrv_modex {
@@ -95,59 +101,6 @@ unsigned *members_list(const struct members *members, unsigned *ret_count)
     return nodes;
 }
 
-static int begin(struct pmixsrv_fence *fence, const struct members *members,
-                 const char *name, const void *data, size_t len)
-{
-    struct pmixsrv *server = fence->server;
-    unsigned count;
-    CT_AUTO_FREE unsigned *nodes = members_list(members, &count);
-    char text[64];
-
-    if (nodes == NULL)
-        return -1;
-    fence->first_node = nodes[0];
-    snprintf(text, sizeof text, "%s/%016" PRIx64, name, members->hash);
-    server->config.callbacks.fence(server->config.ctx, fence, text, nodes,
-                                   count, data, len);
-    return 0;
-}
-
-/*
- * Do it with other nodes, if any takes part: 1 when answer() follows, 0 when
- * this node is alone in it, -1 without memory.
- */
-static int ask_others(struct pmixsrv *server, struct request *request,
-                      const char *name, const void *data, size_t len,
-                      void (*answer)(struct pmixsrv_fence *fence, void *data,
-                                     size_t len))
-{
-    struct members members;
-    struct pmixsrv_fence *fence = NULL;
-    int rc =
-        members_find(server, request->targets, request->ntargets, &members);
-
-    if (rc == 0 && members.elsewhere) {
-        fence = malloc(sizeof *fence);
-        rc = fence != NULL ? 1 : -1;
-    }
-    if (fence != NULL) {
-        *fence = (struct pmixsrv_fence){
-            .server = server, .request = request, .answer = answer};
-        if (begin(fence, &members, name, data, len) < 0) {
-            free(fence);
-            rc = -1;
-        }
-    }
-    free(members.nodes);
-    return rc;
-}
-
-void pmixsrv_fence_done(struct pmixsrv_fence *fence, void *data, size_t len)
-{
-    fence->answer(fence, data, len);
-    free(fence);
-}
-
 /* ---- those that have died ---- */
 
 /* Has the job a rank on this node that lives, and that proc means? */
@@ -157,7 +110,7 @@ static bool has_living(const struct pmixsrv_job *job, const pmix_proc_t *proc,
     bool whole = proc->rank >= job->size; /* PMIX_RANK_WILDCARD */
 
     for (unsigned rank = whole ? 0 : proc->rank; rank < job->size; rank++) {
-        if (!job->lost[rank] && pmixsrv_rank_node(job, rank) == node)
+        if (!job->losses[rank].dead && pmixsrv_rank_node(job, rank) == node)
             return true;
         if (!whole)
             return false;
@@ -180,17 +133,192 @@ bool pmixsrv_fence_awaits(const struct pmixsrv_fence *fence, unsigned node)
     return false;
 }
 
+static uint64_t hash_of_dead(const struct pmixsrv_job *job,
+                             const pmix_proc_t *proc)
+{
+    bool whole = proc->rank >= job->size;
+    pmix_proc_t dead = *proc;
+    uint64_t hash = 0;
+
+    for (unsigned rank = whole ? 0 : proc->rank; rank < job->size; rank++) {
+        dead.rank = rank;
+        if (job->losses[rank].dead)
+            hash += hash_of(&dead);
+        if (!whole)
+            break;
+    }
+    return hash;
+}
+
+/* Of whom nothing is expected any more, as far as this node knows. */
+static int note_dead(struct pmixsrv_fence *fence, unsigned node_count)
+{
+    const struct request *request = fence->request;
+
+    fence->awaited = calloc(node_count, sizeof *fence->awaited);
+    if (fence->awaited == NULL)
+        return -1;
+    fence->node_count = node_count;
+    for (unsigned node = 0; node < node_count; node++)
+        fence->awaited[node] = pmixsrv_fence_awaits(fence, node);
+    for (size_t i = 0; i < request->ntargets; i++) {
+        const pmix_proc_t *proc = &request->targets[i];
+        const struct pmixsrv_job *job =
+            pmixsrv_find_job(fence->server, proc->nspace);
+
+        if (job != NULL)
+            fence->dead += hash_of_dead(job, proc);
+    }
+    return 0;
+}
+
+/* ---- what nodes tell each other ---- */
+
+/*
+ * Each part says besides its data what has become of it on its node, and who of
+ * its members was known there to be dead. All nodes have the same parts, so
+ * they come to the same end of it: those who have died before are nobody's
+ * loss, if all nodes knew that when they began; any other has died in it.
+ */
+struct part {
+    unsigned node;
+    pmix_status_t status;
+    uint64_t dead;
+    struct ct_span data;
+};
+
+static void pack_part(struct pack *p, const struct pmixsrv_fence *fence,
+                      const void *data, size_t len)
+{
+    pack_u32(p, find_world(fence->server)->node);
+    pack_u32(p, (uint32_t)fence->request->status);
+    pack_bytes(p, &fence->dead, sizeof fence->dead);
+    pack_u32(p, (uint32_t)len);
+    pack_bytes(p, data, len);
+}
+
+/* false: there is none, or it makes no sense. */
+static bool next_part(struct unpack *u, const struct pmixsrv_fence *fence,
+                      struct part *ret)
+{
+    const void *dead;
+    size_t len;
+
+    if (u->at == u->len)
+        return false;
+    ret->node = unpack_u32(u);
+    ret->status = (pmix_status_t)unpack_u32(u);
+    dead = unpack_bytes(u, sizeof ret->dead);
+    len = unpack_u32(u);
+    ret->data = ct_span(unpack_bytes(u, len), len);
+    u->failed |= ret->node >= fence->node_count;
+    if (u->failed)
+        return false;
+    memcpy(&ret->dead, dead, sizeof ret->dead);
+    return true;
+}
+
+/* The parts' data, one after another, in place of the parts; its length. */
+static size_t take_parts(struct pmixsrv_fence *fence, char *parts, size_t len,
+                         pmix_status_t *ret_status)
+{
+    struct unpack u = {.bytes = parts, .len = len};
+    bool whole = true;
+    size_t sum = 0;
+    struct part part;
+
+    while (next_part(&u, fence, &part)) {
+        fence->awaited[part.node] = false;
+        whole &= part.status == PMIX_SUCCESS && part.dead == fence->dead;
+        memmove(parts + sum, part.data.ptr, part.data.len);
+        sum += part.data.len;
+    }
+    for (unsigned node = 0; node < fence->node_count; node++)
+        whole &= !fence->awaited[node];
+    *ret_status = whole && !u.failed ? PMIX_SUCCESS : PMIX_ERR_PARTIAL_SUCCESS;
+    return sum;
+}
+
+static int begin(struct pmixsrv_fence *fence, const struct members *members,
+                 const char *name, const void *data, size_t len)
+{
+    struct pmixsrv *server = fence->server;
+    unsigned count;
+    CT_AUTO_FREE unsigned *nodes = members_list(members, &count);
+    struct pack p = {0};
+    char text[64];
+
+    if (nodes == NULL || note_dead(fence, members->node_count) < 0)
+        return -1;
+    pack_part(&p, fence, data, len);
+    fence->first_node = nodes[0];
+    snprintf(text, sizeof text, "%s/%016" PRIx64, name, members->hash);
+    if (!p.failed)
+        server->config.callbacks.fence(server->config.ctx, fence, text, nodes,
+                                       count, p.bytes, p.len);
+    free(p.bytes);
+    return p.failed ? -1 : 0;
+}
+
+static void fence_free(struct pmixsrv_fence *fence)
+{
+    free(fence->awaited);
+    free(fence);
+}
+
+/*
+ * Do it with other nodes, if any takes part: 1 when answer() follows, 0 when
+ * this node is alone in it, -1 without memory.
+ */
+static int ask_others(struct pmixsrv *server, struct request *request,
+                      const char *name, const void *data, size_t len,
+                      void (*answer)(struct pmixsrv_fence *fence,
+                                     pmix_status_t status, void *data,
+                                     size_t len))
+{
+    struct members members;
+    struct pmixsrv_fence *fence = NULL;
+    int rc =
+        members_find(server, request->targets, request->ntargets, &members);
+
+    if (rc == 0 && members.elsewhere) {
+        fence = malloc(sizeof *fence);
+        rc = fence != NULL ? 1 : -1;
+    }
+    if (fence != NULL) {
+        *fence = (struct pmixsrv_fence){
+            .server = server, .request = request, .answer = answer};
+        if (begin(fence, &members, name, data, len) < 0) {
+            fence_free(fence);
+            rc = -1;
+        }
+    }
+    free(members.nodes);
+    return rc;
+}
+
+void pmixsrv_fence_done(struct pmixsrv_fence *fence, void *parts, size_t len)
+{
+    pmix_status_t status;
+
+    len = take_parts(fence, parts, len, &status);
+    fence->answer(fence, status, parts, len);
+    fence_free(fence);
+}
+
 /* ---- fences ---- */
 
-static void answer_fence(struct request *request, void *data, size_t len)
+static void answer_fence(struct request *request, pmix_status_t status,
+                         void *data, size_t len)
 {
-    request->answer.modex(PMIX_SUCCESS, data, len, request->cbdata, free, data);
+    request->answer.modex(status, data, len, request->cbdata, free, data);
     request_free(request);
 }
 
-static void fence_answered(struct pmixsrv_fence *fence, void *data, size_t len)
+static void fence_answered(struct pmixsrv_fence *fence, pmix_status_t status,
+                           void *data, size_t len)
 {
-    answer_fence(fence->request, data, len);
+    answer_fence(fence->request, status, data, len);
 }
 
 void exchange_fence(struct pmixsrv *server, struct request *request)
@@ -208,15 +336,15 @@ void exchange_fence(struct pmixsrv *server, struct request *request)
         return;
     }
     request->data = NULL; /* all of this node's data is all there is */
-    answer_fence(request, data, request->ndata);
+    answer_fence(request, request->status, data, request->ndata);
 }
 
-static void connect_answered(struct pmixsrv_fence *fence, void *data,
-                             size_t len)
+static void connect_answered(struct pmixsrv_fence *fence, pmix_status_t status,
+                             void *data, size_t len)
 {
     (void)len;
     free(data);
-    request_answer_op(fence->request, PMIX_SUCCESS);
+    request_answer_op(fence->request, status);
 }
 
 void exchange_connect(struct pmixsrv *server, struct request *request)
@@ -224,7 +352,7 @@ void exchange_connect(struct pmixsrv *server, struct request *request)
     int rc = ask_others(server, request, "connect", NULL, 0, connect_answered);
 
     if (rc <= 0)
-        request_answer_op(request, rc < 0 ? PMIX_ERR_NOMEM : PMIX_SUCCESS);
+        request_answer_op(request, rc < 0 ? PMIX_ERR_NOMEM : request->status);
 }
 
 /* ---- groups ---- */
@@ -234,7 +362,8 @@ void exchange_connect(struct pmixsrv *server, struct request *request)
  * has not seen, and the largest is taken, so groups that share a node differ;
  * those that share none differ by the first of their nodes.
  */
-static void group_answered(struct pmixsrv_fence *fence, void *data, size_t len)
+static void group_answered(struct pmixsrv_fence *fence, pmix_status_t status,
+                           void *data, size_t len)
 {
     struct pmixsrv *server = fence->server;
     const struct pmixsrv_job *world = find_world(server);
@@ -249,7 +378,7 @@ static void group_answered(struct pmixsrv_fence *fence, void *data, size_t len)
     server->next_context = largest + 1;
     if (world != NULL)
         largest = largest * world->node_count + fence->first_node;
-    group_answer(fence->request, largest);
+    group_answer(fence->request, status, largest);
 }
 
 void exchange_group(struct pmixsrv *server, struct request *request)
@@ -261,7 +390,8 @@ void exchange_group(struct pmixsrv *server, struct request *request)
     if (rc == 0)
         server->next_context++;
     if (rc <= 0)
-        group_answer(request, proposal);
+        group_answer(request, rc < 0 ? PMIX_ERR_NOMEM : request->status,
+                     proposal);
 }
 
 /* ---- direct modex ---- */
@@ -312,7 +442,7 @@ void pmixsrv_modex_done(struct pmixsrv_modex *modex, int status,
 
     if (copy != NULL) {
         memcpy(copy, data, len);
-        answer_fence(request, copy, len);
+        answer_fence(request, PMIX_SUCCESS, copy, len);
     } else {
         request->answer.modex(PMIX_ERR_NOT_FOUND, NULL, 0, request->cbdata,
                               NULL, NULL);

@@ -16,7 +16,7 @@ static bool wants_context(const struct request *request)
     return false;
 }
 
-void group_answer(struct request *request, size_t context)
+void group_answer(struct request *request, pmix_status_t status, size_t context)
 {
     struct infolist list = {0};
     pmix_data_array_t members = {
@@ -28,5 +28,5 @@ void group_answer(struct request *request, size_t context)
     if (wants_context(request))
         infolist_add(&list, PMIX_GROUP_CONTEXT_ID, &context, PMIX_SIZE);
     infolist_add(&list, PMIX_GROUP_MEMBERSHIP, &members, PMIX_DATA_ARRAY);
-    request_answer_info(request, PMIX_SUCCESS, &list);
+    request_answer_info(request, status, &list);
 }

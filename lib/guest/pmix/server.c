@@ -120,6 +120,7 @@ static int start_library(struct pmixsrv *server, struct ct_error *reterr)
         return ct_fail(reterr, EIO, "the PMIx server does not start: %s",
                        PMIx_Error_string(rc));
     server->initialized = true;
+    loss_listen();
     return close_directory(server, reterr);
 }
 
@@ -144,10 +145,14 @@ static int open_descriptors(struct pmixsrv *server, struct ct_error *reterr)
 {
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    server->patience =
+        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     server->ready = epoll_create1(EPOLL_CLOEXEC);
     if (relays_open(&server->relays) < 0 || iof_open(&server->iof) < 0 ||
-        server->wake < 0 || server->timer < 0 || server->ready < 0 ||
-        watch(server, server->wake) < 0 || watch(server, server->timer) < 0 ||
+        server->wake < 0 || server->timer < 0 || server->patience < 0 ||
+        server->ready < 0 || watch(server, server->wake) < 0 ||
+        watch(server, server->timer) < 0 ||
+        watch(server, server->patience) < 0 ||
         watch(server, server->relays.ready) < 0 ||
         watch(server, server->iof.wake) < 0 ||
         watch(server, server->iof.patience) < 0 ||
@@ -170,7 +175,8 @@ struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
     server->next_context = 1;
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->holds, NULL);
-    server->wake = server->timer = server->ready = server->relays.ready = -1;
+    server->wake = server->timer = server->patience = -1;
+    server->ready = server->relays.ready = -1;
     server->iof.wake = server->iof.patience = server->iof.quiet = -1;
     if (open_descriptors(server, reterr) < 0 ||
         start_library(server, reterr) < 0) {
@@ -243,7 +249,7 @@ static void job_free(struct pmixsrv_job *job)
 {
     free(job->node_of);
     free(job->states);
-    free(job->lost);
+    free(job->losses);
     free(job->seen);
     free(job);
 }
@@ -255,8 +261,8 @@ static struct pmixsrv_job *job_new(unsigned size)
     if (job == NULL)
         return NULL;
     job->states = calloc(size, sizeof *job->states);
-    job->lost = calloc(size, sizeof *job->lost);
-    if (job->states != NULL && job->lost != NULL)
+    job->losses = calloc(size, sizeof *job->losses);
+    if (job->states != NULL && job->losses != NULL)
         return job;
     job_free(job);
     return NULL;
@@ -316,6 +322,7 @@ void pmixsrv_destroy(struct pmixsrv *server)
     sockets_clear(&server->sockets);
     ct_close(&server->wake);
     ct_close(&server->timer);
+    ct_close(&server->patience);
     ct_close(&server->ready);
     relays_close(&server->relays);
     iof_close(&server->iof);
@@ -346,6 +353,7 @@ void pmixsrv_dispatch(struct pmixsrv *server)
     if (read(server->wake, &count, sizeof count) < 0 && errno != EAGAIN)
         return;
     names_expire(server); /* which sets the timer anew */
+    losses_expire(server);
     iof_dispatch(server);
     pthread_mutex_lock(&server->lock);
     request = server->first;
@@ -511,21 +519,4 @@ int pmixsrv_prepare(struct pmixsrv_job *job, unsigned rank, struct strv *env,
         return -1;
     pmixsrv_proc(job, rank, &proc);
     return add_variables(&proc, env, reterr);
-}
-
-/* As PRRTE tells it, so that MPIs that recover (ULFM) know it. */
-void pmixsrv_rank_lost(struct pmixsrv_job *job, unsigned rank)
-{
-    struct infolist info = {0};
-    pmix_proc_t proc;
-
-    job->lost[rank] = true;
-    if (job->server->stopped)
-        return;
-    pmixsrv_proc(job, rank, &proc);
-    infolist_add(&info, PMIX_EVENT_AFFECTED_PROC, &proc, PMIX_PROC);
-    if (!info.failed)
-        PMIx_Notify_event(PMIX_ERR_PROC_ABORTED, &proc, PMIX_RANGE_NAMESPACE,
-                          info.items, info.count, NULL, NULL);
-    infolist_clear(&info);
 }

@@ -218,8 +218,9 @@ unsigned pmixsrv_job_size(const struct pmixsrv_job *job);
 /* Has the node members of the fence that have not died? */
 bool pmixsrv_fence_awaits(const struct pmixsrv_fence *fence, unsigned node);
 
-/* All nodes' data, one after another, this one's too; malloc'ed, is taken. */
-void pmixsrv_fence_done(struct pmixsrv_fence *fence, void *data, size_t len);
+/* What all nodes that have said anything have said, one after another, this
+   one's too; malloc'ed, is taken. */
+void pmixsrv_fence_done(struct pmixsrv_fence *fence, void *parts, size_t len);
 
 /* status: PMIXSRV_MODEX_FAILED, or what pmixsrv_modex_serve() told. */
 enum { PMIXSRV_MODEX_FAILED = 1 };

@@ -39,7 +39,7 @@ struct request {
     int64_t deadline; /* of a lookup that waits, CLOCK_MONOTONIC in ns, or 0 */
     const pmix_app_t *apps;
     size_t napps;
-    pmix_status_t status;    /* abort, event */
+    pmix_status_t status;    /* abort, event, fence: so far */
     pmix_data_range_t range; /* event */
     pmix_info_t *copied;     /* event: info, ours */
     char *text;              /* abort: the message, ours */
@@ -73,6 +73,13 @@ struct pmixsrv_seen {
     bool runs;
 };
 
+/* A rank that dies while others go on. */
+struct loss {
+    bool dead;
+    bool closed; /* libpmix knows that it has gone */
+    bool told;   /* the ranks of this node know that it is dead */
+};
+
 struct pmixsrv_job {
     struct pmixsrv *server;
     struct pmixsrv_job *next;
@@ -84,7 +91,7 @@ struct pmixsrv_job {
     bool dropped;              /* nobody may find it any longer */
     void *user;
     enum pmixsrv_state *states; /* [size] */
-    bool *lost;                 /* [size] has died, and others go on */
+    struct loss *losses;        /* [size] */
     struct pmixsrv_seen *seen;  /* [size] of other nodes' ranks; or NULL */
 };
 
@@ -125,9 +132,10 @@ struct pmixsrv {
     /* From libpmix's thread, which also looks at jobs. */
     pthread_mutex_t lock;
     struct request *first, **last;
-    int wake;  /* eventfd: there are requests */
-    int timer; /* timerfd: a lookup has waited long enough */
-    int ready; /* epoll: either of them, or relays */
+    int wake;     /* eventfd: there are requests */
+    int timer;    /* timerfd: a lookup has waited long enough */
+    int patience; /* timerfd: with a dead rank's connection */
+    int ready;    /* epoll: any of them, or relays */
     bool held;
     pthread_cond_t holds; /* held has become true */
 };
@@ -163,6 +171,8 @@ void request_free(struct request *request);
 /* For PMIx_server_dmodex_request(): a request that exchange_served() ends. */
 void pmixsrv_on_served(pmix_status_t status, char *data, size_t size,
                        void *cbdata);
+/* On libpmix's thread: loss_closed() follows on ours. */
+void pmixsrv_on_closed(const pmix_proc_t *proc);
 void request_answer_op(struct request *request, pmix_status_t status);
 /* The list is libpmix's until it has sent it, and then freed. */
 void request_answer_info(struct request *request, pmix_status_t status,
@@ -233,8 +243,15 @@ void exchange_group(struct pmixsrv *server, struct request *request);
 void exchange_modex(struct pmixsrv *server, struct request *request);
 void exchange_served(struct pmixsrv *server, struct request *request);
 
+/* loss.c */
+void loss_listen(void);
+void loss_closed(struct pmixsrv *server, struct request *request);
+/* Do what has waited long enough. */
+void losses_expire(struct pmixsrv *server);
+
 /* group.c */
-void group_answer(struct request *request, size_t context);
+void group_answer(struct request *request, pmix_status_t status,
+                  size_t context);
 
 /* locality.c */
 void topology_add(struct infolist *ret);

@@ -207,7 +207,24 @@ static pmix_status_t on_abort(const pmix_proc_t *proc, void *client, int status,
     return hand_over_op(request, answer);
 }
 
+void pmixsrv_on_closed(const pmix_proc_t *proc)
+{
+    hand_over(request_new(loss_closed, proc, NULL, 0, NULL));
+}
+
 /* ---- data ---- */
+
+/* What has become of it among this node's: a member may have died. 4.0 does not
+   say, and connect and groups of none do. */
+static pmix_status_t local_status(const pmix_info_t info[], size_t ninfo)
+{
+    for (size_t i = 0; i < ninfo; i++)
+        if (strcmp(info[i].key, PMIX_LOCAL_COLLECTIVE_STATUS) == 0 &&
+            info[i].value.type == PMIX_STATUS &&
+            info[i].value.data.status != PMIX_SUCCESS)
+            return PMIX_ERR_PARTIAL_SUCCESS;
+    return PMIX_SUCCESS;
+}
 
 static pmix_status_t on_fence(const pmix_proc_t procs[], size_t nprocs,
                               const pmix_info_t info[], size_t ninfo,
@@ -219,6 +236,7 @@ static pmix_status_t on_fence(const pmix_proc_t procs[], size_t nprocs,
 
     if (request == NULL)
         return PMIX_ERR_NOMEM;
+    request->status = local_status(info, ninfo);
     request->targets = procs;
     request->ntargets = nprocs;
     request->data = data; /* from here on it is ours */
@@ -320,6 +338,7 @@ static pmix_status_t on_connect(const pmix_proc_t procs[], size_t nprocs,
         request_new(exchange_connect, NULL, info, ninfo, cbdata);
 
     if (request != NULL) {
+        request->status = local_status(info, ninfo);
         request->targets = procs;
         request->ntargets = nprocs;
     }
@@ -331,12 +350,15 @@ static pmix_status_t on_group(pmix_group_operation_t op, char *name,
                               const pmix_info_t directives[], size_t ndirs,
                               pmix_info_cbfunc_t answer, void *cbdata)
 {
+    struct request *request;
+
     (void)name;
     if (op != PMIX_GROUP_CONSTRUCT)
         return PMIX_OPERATION_SUCCEEDED; /* 5.0 answers it, whatever we do */
-    return hand_over_targets(
-        request_new(exchange_group, NULL, directives, ndirs, cbdata), procs,
-        nprocs, answer);
+    request = request_new(exchange_group, NULL, directives, ndirs, cbdata);
+    if (request != NULL)
+        request->status = local_status(directives, ndirs);
+    return hand_over_targets(request, procs, nprocs, answer);
 }
 
 /* ---- events ---- */
