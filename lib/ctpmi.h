@@ -55,6 +55,11 @@ struct ctpmi_facts {
      */
     const char *spawner;
     const char *const *preput;
+    /*
+     * Ranks may die, and the others go on: nobody waits in a fence for one
+     * whose connection has ended, or of which ctpmi_rank_lost() has told.
+     */
+    bool continues;
 };
 
 /* One command of a spawn request; strings live until ctpmi_spawn_done(). */
@@ -78,7 +83,8 @@ enum ctpmi_fault {
                        for what this server or its host cannot do */
     CTPMI_DEPARTED, /* its connection ended without finalize, or while others
                        wait for it; or it waits for one that has ended. They
-                       would wait for ever */
+                       would wait for ever, or in a job that continues do not
+                       wait any more */
 };
 
 /* Bits for `events`, the values of poll(2)'s. */
@@ -172,6 +178,12 @@ void ctpmi_detach(struct ctpmi_client *client);
  * Reads once: the loop must be level-triggered.
  */
 void ctpmi_ready(struct ctpmi_client *client, int events);
+
+/*
+ * In a job that continues: this rank, of whichever node, has died. Ranks find
+ * it in the key PMI_dead_processes ("1,3"), where it may stand already.
+ */
+void ctpmi_rank_lost(struct ctpmi_job *job, unsigned rank);
 
 /* The variables a rank needs to find its server, "NAME=value" each. */
 struct ctpmi_env {

@@ -295,6 +295,14 @@ static void on_start_failed(struct agent *agent, struct zygote_event *ev)
     proc_fail(proc, agent_fault_of(ev->code), 0, "%s", ev->text);
 }
 
+static void tell_lost(const struct proc *proc)
+{
+    if (!proc->job->agent->config.continues)
+        return;
+    events_send_lost(proc->job, proc->rank);
+    job_lose(proc->job, proc->rank);
+}
+
 void proc_ended(struct proc *proc, int status)
 {
     struct agent *agent = proc->job->agent;
@@ -306,7 +314,7 @@ void proc_ended(struct proc *proc, int status)
     judge(proc, status);
     forget_live(proc);
     if (proc->failed && !agent->ending)
-        pmix_tell_lost(proc);
+        tell_lost(proc);
     agent_note(agent, 2, "rank %u of job %s has ended; it spoke %s", proc->rank,
                proc->job->id, proc_protocol(proc));
 }

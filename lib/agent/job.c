@@ -150,6 +150,7 @@ void job_free(struct job *job)
     strv_clear(&job->names);
     strv_clear(&job->preput);
     free(job->places);
+    free(job->dead);
     free(job);
 }
 
@@ -322,6 +323,7 @@ static int open_pmi(struct job *job, const unsigned *appnum,
         .size = job->size,
         .universe_size = agent->config.universe_size,
         .appnum = appnum,
+        .continues = agent->config.continues,
         .spawn = job->places == NULL && job->request != NULL ? job->request->pmi
                                                              : NULL,
     };
@@ -390,7 +392,9 @@ int job_open(struct job *job, struct ct_error *reterr)
             return -1;
     if (check_outer(job, reterr) < 0 || check_tools(job, reterr) < 0)
         return -1;
-    if (appnum == NULL)
+    if (job->agent->config.continues)
+        job->dead = calloc(job->size, sizeof *job->dead);
+    if (appnum == NULL || (job->agent->config.continues && job->dead == NULL))
         return ct_fail_nomem(reterr);
     if (job->family == FAMILY_PMI && open_pmi(job, appnum, reterr) < 0)
         return -1;
@@ -577,6 +581,18 @@ int job_start_next(struct job *job, struct ct_error *reterr)
     if (rc == 0)
         job->started++;
     return rc;
+}
+
+void job_lose(struct job *job, unsigned rank)
+{
+    if (job->dead == NULL || rank >= job->size)
+        return;
+    job->dead[rank] = true;
+    if (job->pmix != NULL)
+        pmixsrv_rank_lost(job->pmix, rank);
+    if (job->pmi != NULL)
+        ctpmi_rank_lost(job->pmi, rank);
+    peers_review(job->agent);
 }
 
 /* One call brings all that it wrote, the next one the end of it. */

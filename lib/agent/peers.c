@@ -38,7 +38,7 @@ struct peers {
     struct agent *agent;
     struct overlay *overlay;
     struct collectives *collectives;
-    struct directs *directs; /* in place of these for PMIx, if ranks may die */
+    struct directs *directs; /* in place of these, if ranks may die */
     struct question *questions;
     struct early *early, **last_early;
     size_t early_size;
@@ -109,7 +109,17 @@ struct wait {
     struct peers *peers;
     struct ctpmi_fence *pmi; /* one of these two */
     struct pmixsrv_fence *pmix;
+    const struct job *job; /* of pmi, and who is in it */
+    unsigned *members;     /* NULL: all ranks */
+    size_t count;
 };
+
+static void wait_free(struct wait *wait)
+{
+    if (wait != NULL)
+        free(wait->members);
+    free(wait);
+}
 
 static size_t sum_of(const struct collective_part *parts, unsigned count,
                      unsigned without)
@@ -155,7 +165,7 @@ static void fence_done(void *ctx, const struct collective_part *parts,
         pmixsrv_fence_done(wait->pmix, bytes, len);
     if (wait->pmi != NULL)
         free(bytes); /* the other has taken it */
-    free(wait);
+    wait_free(wait);
 }
 
 /* Which nodes members (NULL: all ranks) are on: ascending, to free(). */
@@ -177,6 +187,36 @@ static unsigned *nodes_of(const struct job *job, const unsigned *members,
         if (is_member[node])
             nodes[(*ret_count)++] = node;
     return nodes;
+}
+
+/* 0, or -1 without memory. */
+static int copy_members(struct wait *wait, const struct job *job,
+                        const unsigned *members, size_t count)
+{
+    wait->job = job;
+    if (members == NULL)
+        return 0;
+    wait->members = calloc(count + 1, sizeof *members);
+    if (wait->members == NULL)
+        return -1;
+    memcpy(wait->members, members, count * sizeof *members);
+    wait->count = count;
+    return 0;
+}
+
+/* Has the node members of it that live? */
+static bool has_living(const struct wait *wait, unsigned node)
+{
+    const struct job *job = wait->job;
+    size_t count = wait->members != NULL ? wait->count : job->size;
+
+    for (size_t i = 0; i < count; i++) {
+        unsigned rank = wait->members != NULL ? wait->members[i] : (unsigned)i;
+
+        if (job->node_of[rank] == node && !job->dead[rank])
+            return true;
+    }
+    return false;
 }
 
 /* Members of the same nodes may be others: a hash tells them apart. */
@@ -205,7 +245,7 @@ static void begin_fence(struct agent *agent, const struct wait *what,
     } else {
         *wait = *what;
         wait->peers = peers;
-        rc = wait->pmix != NULL && peers->directs != NULL
+        rc = peers->directs != NULL
                  ? directs_begin(peers->directs, name, nodes, count, data, len,
                                  fence_done, wait, &err)
                  : collectives_begin(peers->collectives, name, nodes, count,
@@ -221,14 +261,18 @@ void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
                      const unsigned *members, size_t count, const void *data,
                      size_t len)
 {
-    const struct wait wait = {.pmi = fence};
+    struct wait wait = {.pmi = fence};
     const struct job *ours = ctpmi_job_user(job);
     unsigned node_count;
     CT_AUTO_FREE unsigned *nodes = nodes_of(ours, members, count, &node_count);
     char text[256];
 
     name_fence(ours, name, members, count, text, sizeof text);
-    begin_fence(ctx, &wait, text, nodes, node_count, data, len);
+    if (nodes == NULL || copy_members(&wait, ours, members, count) < 0)
+        agent_fail(ctx, AGENT_BROKEN, 0, "%s: out of memory",
+                   ours->agent->host);
+    else
+        begin_fence(ctx, &wait, text, nodes, node_count, data, len);
 }
 
 void peers_pmix_fence(void *ctx, struct pmixsrv_fence *fence, const char *name,
@@ -274,7 +318,8 @@ static bool awaits_part(void *ctx, void *begun, unsigned node)
     const struct wait *wait = begun;
 
     return !overlay_has_left(peers->overlay, node) &&
-           pmixsrv_fence_awaits(wait->pmix, node);
+           (wait->pmix != NULL ? pmixsrv_fence_awaits(wait->pmix, node)
+                               : has_living(wait, node));
 }
 
 static void take_direct(struct peers *peers, unsigned from, struct unpack *u)
@@ -657,7 +702,7 @@ static const struct row {
     {PEERS_SPAWN, take_spawn, WITH_WORLD},
     {PEERS_DIRECT, take_direct, AT_ONCE},
     {PEERS_EVENT, take_event, WITH_PMIX},
-    {PEERS_LOST, take_lost, WITH_PMIX},
+    {PEERS_LOST, take_lost, WITH_WORLD},
     {PEERS_SIGNAL, take_signal, WITH_PMIX},
 };
 

@@ -1,6 +1,6 @@
 /*
- * Single words between the PMIx servers of several nodes, which nobody answers:
- * events, ranks that have died, signals for ranks.
+ * Single words between several nodes, which nobody answers: ranks that have
+ * died, and of PMIx servers events, signals for ranks.
  */
 #include "agent/state.h"
 
@@ -32,15 +32,16 @@ static void pack_rank(struct pack *p, const struct pmixsrv_job *job,
     pack_u32(p, rank);
 }
 
-void events_send_lost(struct agent *agent, const struct pmixsrv_job *job,
-                      unsigned rank)
+void events_send_lost(const struct job *job, unsigned rank)
 {
+    struct agent *agent = job->agent;
     const struct agent_world *world = agent->config.world;
     struct pack p = {0};
 
     if (agent->peers == NULL)
         return;
-    pack_rank(&p, job, rank);
+    pack_u32(&p, job->number);
+    pack_u32(&p, rank);
     for (unsigned node = 0; node < world->node_count; node++)
         if (node != world->node)
             peers_tell(agent, node, PEERS_LOST, &p);
@@ -88,14 +89,14 @@ static struct pmixsrv_job *take_rank(struct agent *agent, struct unpack *u,
 /* Each node tells of its own. */
 void events_take_lost(struct agent *agent, unsigned from, struct unpack *u)
 {
-    unsigned rank;
-    struct pmixsrv_job *job = take_rank(agent, u, &rank);
+    uint32_t number = unpack_u32(u), rank = unpack_u32(u);
+    struct job *job = agent->jobs;
 
-    if (job == NULL || !agent->config.continues ||
-        pmixsrv_rank_node(job, rank) != from)
-        return;
-    pmixsrv_rank_lost(job, rank);
-    peers_review(agent);
+    while (job != NULL && job->number != number)
+        job = job->next;
+    if (!u->failed && job != NULL && agent->config.continues &&
+        rank < job->size && job->node_of != NULL && job->node_of[rank] == from)
+        job_lose(job, rank);
 }
 
 void events_take_signal(struct agent *agent, unsigned from, struct unpack *u)

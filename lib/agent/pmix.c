@@ -475,17 +475,6 @@ int pmix_open(struct job *job, struct ct_error *reterr)
     return rc < 0 ? fail_open(agent, reterr) : 0;
 }
 
-void pmix_tell_lost(const struct proc *proc)
-{
-    struct agent *agent = proc->job->agent;
-
-    if (proc->job->pmix == NULL || !agent->config.continues)
-        return;
-    events_send_lost(agent, proc->job->pmix, proc->rank);
-    pmixsrv_rank_lost(proc->job->pmix, proc->rank);
-    peers_review(agent);
-}
-
 void pmix_drain(struct agent *agent)
 {
     if (agent->pmix != NULL)

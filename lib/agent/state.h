@@ -110,6 +110,7 @@ struct job {
     unsigned spawner_rank;
     struct ctpmi_job *pmi;
     struct pmixsrv_job *pmix;
+    bool *dead;         /* [size] of those that may die and others go on */
     struct proc *procs; /* [local_count], by rank */
     unsigned started;   /* ranks handed to the zygote, or let in */
     bool ready;         /* may be started */
@@ -184,6 +185,8 @@ int job_start_next(struct job *job, struct ct_error *reterr);
 /* The rank's process; NULL when it is not of this node. */
 struct proc *job_proc(const struct job *job, unsigned rank);
 struct agent_rank agent_rank_of(const struct proc *proc);
+/* The rank, of whichever node, has died, and the others go on. */
+void job_lose(struct job *job, unsigned rank);
 /* Read what a rank has still said before it ended. */
 void proc_drain(struct proc *proc);
 
@@ -240,7 +243,7 @@ enum peers_kind {
     PEERS_SPAWN,  /* bytes for peers_spawn_receive() */
     PEERS_DIRECT, /* bytes for directs_receive() */
     PEERS_EVENT,  /* bytes for pmixsrv_event() */
-    PEERS_LOST,   /* nspace, rank: one that has died */
+    PEERS_LOST,   /* number of the job, rank: one that has died */
     PEERS_SIGNAL, /* nspace, rank, signal: to send it */
 };
 /* To a node that may have left. */
@@ -249,8 +252,7 @@ void peers_tell(struct agent *agent, unsigned node, enum peers_kind kind,
 
 /* peers_events.c: the last is a callback of the PMIx server. All do nothing
    where there is one node only. */
-void events_send_lost(struct agent *agent, const struct pmixsrv_job *job,
-                      unsigned rank);
+void events_send_lost(const struct job *job, unsigned rank);
 void events_send_signal(struct agent *agent, const struct pmixsrv_job *job,
                         unsigned rank, int signal);
 void events_spread(void *ctx, const unsigned *nodes, unsigned count,
@@ -284,8 +286,6 @@ int pmix_environment(const struct proc *proc, struct strv *env,
                      struct ct_error *reterr);
 /* Do what ranks have asked for before they ended. */
 void pmix_drain(struct agent *agent);
-/* The rank has died; with config.continues the others are told. */
-void pmix_tell_lost(const struct proc *proc);
 /* Ranks are about to be ended. */
 void pmix_stop(struct agent *agent);
 void pmix_close(struct agent *agent);

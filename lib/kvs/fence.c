@@ -7,11 +7,10 @@
 #include "kvs/fence.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-enum member_state { OUTSIDE, EXPECTED, ARRIVED };
+enum member_state { OUTSIDE, EXPECTED, ARRIVED, EXCUSED };
 enum { NAMED = 4 }; /* a mark besides, while names are compared */
 
 struct fence {
@@ -20,6 +19,7 @@ struct fence {
     size_t name_len;
     unsigned missing; /* members that have not arrived */
     unsigned waiting; /* members that have */
+    unsigned excused; /* members that nobody waits for */
     uint8_t state[];  /* [size] enum member_state */
 };
 
@@ -27,8 +27,11 @@ struct fences {
     struct fence *open;
     unsigned size;
     unsigned gone_count;
-    bool gone[]; /* [size] can arrive no more */
+    uint8_t gone[]; /* [size] enum absence */
 };
+
+/* Who can arrive no more. */
+enum absence { PRESENT, GONE, FORGIVEN };
 
 struct fences *fences_create(unsigned size)
 {
@@ -58,16 +61,24 @@ void fences_destroy(struct fences *set)
 }
 
 /* Mark the members; each stands once however often it is named. */
-static int expect(struct fence *fence, unsigned size, const unsigned *members,
-                  size_t count, struct ct_error *reterr)
+static int expect(const struct fences *set, struct fence *fence,
+                  const unsigned *members, size_t count,
+                  struct ct_error *reterr)
 {
     for (size_t i = 0; i < count; i++) {
         unsigned rank = members != NULL ? members[i] : (unsigned)i;
 
-        if (rank >= size)
+        if (rank >= set->size)
             return ct_fail(reterr, EINVAL, "rank %u is not in the job", rank);
-        fence->missing += fence->state[rank] == OUTSIDE;
-        fence->state[rank] = EXPECTED;
+        if (fence->state[rank] != OUTSIDE)
+            continue;
+        if (set->gone[rank] == FORGIVEN) {
+            fence->state[rank] = EXCUSED;
+            fence->excused++;
+        } else {
+            fence->state[rank] = EXPECTED;
+            fence->missing++;
+        }
     }
     return 0;
 }
@@ -86,8 +97,8 @@ static struct fence *fence_new(const struct fences *set, struct ct_span name,
     fence->name_len = name.len;
     if (fence->name == NULL)
         ct_fail_nomem(reterr);
-    else if (expect(fence, set->size, members,
-                    members != NULL ? count : set->size, reterr) == 0)
+    else if (expect(set, fence, members, members != NULL ? count : set->size,
+                    reterr) == 0)
         return fence;
     fence_free(fence);
     return NULL;
@@ -116,7 +127,7 @@ static size_t count_named(const struct fences *set, struct fence *fence,
 static bool same_members(const struct fences *set, struct fence *fence,
                          const unsigned *members, size_t count)
 {
-    size_t total = (size_t)fence->missing + fence->waiting;
+    size_t total = (size_t)fence->missing + fence->waiting + fence->excused;
 
     if (members == NULL)
         return total == set->size;
@@ -148,7 +159,7 @@ static void forget(struct fences *set, struct fence *fence)
 static long lost_member(const struct fences *set, const struct fence *fence)
 {
     for (unsigned rank = 0; set->gone_count > 0 && rank < set->size; rank++)
-        if (set->gone[rank] && fence->state[rank] == EXPECTED)
+        if (set->gone[rank] == GONE && fence->state[rank] == EXPECTED)
             return rank;
     return -1;
 }
@@ -206,7 +217,7 @@ int fences_arrive(struct fences *set, struct ct_span name,
         forget(set, fence);
     if (state == OUTSIDE)
         return ct_fail(reterr, EINVAL, "rank %u is not a member", rank);
-    if (state == ARRIVED)
+    if (state == ARRIVED || state == EXCUSED)
         return ct_fail(reterr, EALREADY, "it waits in this fence already");
     *ret = FENCE_BROKEN;
     *ret_lost = (unsigned)lost;
@@ -220,8 +231,8 @@ unsigned fences_leave(struct fences *set, unsigned rank, unsigned *ret_waiting)
 
     if (rank >= set->size)
         return 0;
-    set->gone_count += !set->gone[rank];
-    set->gone[rank] = true;
+    set->gone_count += set->gone[rank] == PRESENT;
+    set->gone[rank] = GONE;
     for (struct fence *fence = set->open; fence != NULL; fence = next) {
         next = fence->next;
         if (fence->state[rank] == OUTSIDE)
@@ -235,6 +246,36 @@ unsigned fences_leave(struct fences *set, unsigned rank, unsigned *ret_waiting)
         forget(set, fence);
     }
     return waiting;
+}
+
+void fences_excuse(struct fences *set, unsigned rank)
+{
+    if (rank >= set->size)
+        return;
+    set->gone_count += set->gone[rank] == PRESENT;
+    set->gone[rank] = FORGIVEN;
+    for (struct fence *fence = set->open; fence != NULL; fence = fence->next)
+        if (fence->state[rank] == EXPECTED) {
+            fence->state[rank] = EXCUSED;
+            fence->missing--;
+            fence->excused++;
+        }
+}
+
+char *fences_take_complete(struct fences *set, size_t *ret_len)
+{
+    struct fence *fence = set->open;
+    char *name;
+
+    while (fence != NULL && fence->missing > 0)
+        fence = fence->next;
+    if (fence == NULL)
+        return NULL;
+    name = fence->name;
+    *ret_len = fence->name_len;
+    fence->name = NULL;
+    forget(set, fence);
+    return name;
 }
 
 unsigned fences_waiting(const struct fences *set)

@@ -41,6 +41,16 @@ int fences_arrive(struct fences *set, struct ct_span name,
  */
 unsigned fences_leave(struct fences *set, unsigned rank, unsigned *ret_waiting);
 
+/*
+ * rank can arrive no more, and nobody waits for it: it is no member of any
+ * fence that it has not arrived in. Fences that are COMPLETE thereby are to be
+ * taken.
+ */
+void fences_excuse(struct fences *set, unsigned rank);
+
+/* The name, to free(), of a fence that has become COMPLETE; NULL: of none. */
+char *fences_take_complete(struct fences *set, size_t *ret_len);
+
 /* How many ranks wait in open fences. */
 unsigned fences_waiting(const struct fences *set);
 

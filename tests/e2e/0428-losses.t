@@ -44,5 +44,150 @@ for layout in "1 4" "4 1" "2 2" "2 2 -m cyclic"; do
     hears hear-get-later SUCCESS 0 2 3
 done
 
+# --- PMI-1 and PMI-2: nobody waits for the dead, who are told of when asked for
+cat > "$work/client" << 'END'
+#!/bin/bash
+# client WIRE MODE DEAD...: these die in a fence; others say what they hear
+wire=$1 mode=$2 dead=" ${*:3} "
+say()
+{
+    local text="cmd=$1;" len
+    if [ $wire = 1 ]; then
+        printf '%s\n' "${text//;/ }" >&3
+        read -r -u 3 answer || exit 9
+    else
+        printf '%6d%s' ${#text} "$text" >&3
+        read -r -N 6 -u 3 len
+        read -r -N "$((len))" -u 3 answer || exit 9
+    fi
+}
+get() # KEY
+{
+    [ $wire = 1 ] && say "get;key=$1" || say "kvs-get;key=$1"
+    [[ $answer =~ value=([^ \;]*) ]] && answer=${BASH_REMATCH[1]} || answer=none
+}
+put() # KEY VALUE
+{
+    [ $wire = 1 ] && say "put;key=$1;value=$2" || say "kvs-put;key=$1;value=$2"
+}
+fence() # [GROUP]
+{
+    [ $wire = 1 ] && say "barrier_in${1:+;group=$1}" || say kvs-fence
+    [[ $answer = *rc=0* ]] || echo "rank $PMI_RANK: $answer"
+}
+die()
+{
+    sleep 0.3 # by when the others wait
+    kill -KILL $$
+}
+is_dead()
+{
+    [[ $dead = *" $PMI_RANK "* ]]
+}
+
+printf "cmd=init pmi_version=$wire pmi_subversion=1\n" >&3
+read -r -u 3 answer || exit 9
+[ $wire = 1 ] || say "fullinit;pmirank=$PMI_RANK;threaded=FALSE"
+get PMI_dead_processes
+[ "$answer" = none ] || exit 8
+put "early-$PMI_RANK" "$PMI_RANK"
+fence
+case $mode in
+fence)
+    ! is_dead || die
+    put "late-$PMI_RANK" "$PMI_RANK"
+    fence
+    ;;
+later)
+    ! is_dead || kill -KILL $$
+    until get PMI_dead_processes && [ "$answer" != none ]; do sleep 0.02; done
+    put "late-$PMI_RANK" "$PMI_RANK"
+    fence
+    ;;
+group) # of the first, the dead and the last
+    ! is_dead || die
+    put "late-$PMI_RANK" "$PMI_RANK"
+    case $PMI_RANK in
+    0 | $((PMI_SIZE - 1))) fence "$((PMI_SIZE - 1)),0,$3:7" ;;
+    esac
+    fence NODE:8
+    fence WORLD:9
+    ;;
+attribute) # that nobody puts
+    ! is_dead || die
+    say "info-getnodeattr;key=never;wait=TRUE"
+    [[ $answer = *found=FALSE* ]] || echo "rank $PMI_RANK: $answer"
+    put "late-$PMI_RANK" "$PMI_RANK"
+    fence
+    ;;
+esac
+heard=
+for ((i = 0; i < PMI_SIZE; i++)); do
+    get "early-$i"
+    heard+=" $answer"
+    get "late-$i"
+    heard+=" $answer"
+done
+get PMI_dead_processes
+echo "rank $PMI_RANK: dead $answer,$heard"
+fence
+say finalize
+END
+chmod 755 "$work/client"
+
+hear() # WIRE MODE SIZE DEAD...
+{
+    local name="PMI-$1, $2, $label, $4 dies" wire=$1 mode=$2 size=$3 said='' i
+    shift 3
+    exits 137 "$name" "${launch[@]}" --pmi "$work/client" "$wire" \
+        "$mode" "$@"
+    for ((i = 0; i < size; i++)); do
+        [[ " $* " = *" $i "* ]] && said+=" $i none" || said+=" $i $i"
+    done
+    is "$(sort "$out")" "$(for ((i = 0; i < size; i++)); do
+        [[ " $* " = *" $i "* ]] || echo "rank $i: dead ${*// /,},$said"
+    done)" "$name: what they hear"
+    is "$(grep -c 'the others go on$' "$err")" $# "$name: told"
+}
+
+for layout in "1 4" "4 1" "2 2" "2 2 -m cyclic"; do
+    # shellcheck disable=SC2086 # words are wanted
+    use $layout
+    for wire in 1 2; do
+        hear $wire fence 4 1
+        hear $wire later 4 1
+    done
+    hear 1 group 4 1
+    hear 2 attribute 4 1
+done
+use 3 2
+for wire in 1 2; do
+    hear $wire fence 6 2
+    hear $wire fence 6 0
+    hear $wire later 6 5
+done
+
+# --- an MPI that cannot recover, whose others do without the dead one: its
+# MPI_Finalize() is a fence of PMI
+cp "$top/tests/tools/survive.c" "$work"
+chmod 1777 "$work"
+for suite in trixie forky; do
+    have "$suite" "survive of $suite" || continue
+    image=$(image "$suite" sif) # has no compiler, as the directory has
+    losing=("$CTRUN" --on-failure=continue -B "$work:/mnt")
+    exits 0 "survive of $suite is compiled" "$CTRUN" -B "$work:/mnt" \
+        "$(image "$suite" dir)" mpicc.mpich -o "/mnt/survive-$suite" /mnt/survive.c
+    for layout in "1 4" "2 2" "4 1"; do
+        # shellcheck disable=SC2086 # words are wanted
+        use $layout
+        for pmi in pmi1 pmi2; do
+            exits 137 "survive of $suite, $pmi, $label" "${launch[@]}" \
+                "--pmi=$pmi" "$image" "/mnt/survive-$suite"
+            is "$(grep -v ' UCX  ERROR ' "$out")" "survive ok 3" \
+                "survive of $suite, $pmi, $label: what"
+        done
+    done
+done
+
 bed_down
 done_testing

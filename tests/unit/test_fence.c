@@ -485,6 +485,71 @@ START_TEST(random_arrivals)
 }
 END_TEST
 
+static void take_complete(struct fences *set, const char *expected)
+{
+    size_t len;
+    char *name = fences_take_complete(set, &len);
+
+    ck_assert((name == NULL) == (expected == NULL));
+    if (name != NULL)
+        ck_assert(ct_span_equal(ct_span(name, len), ct_span_str(expected)));
+    free(name);
+}
+
+START_TEST(excused_while_others_wait)
+{
+    struct fences *set = fences_create(4);
+
+    ck_assert_int_eq(arrive_all(set, 0), FENCE_OPEN);
+    ck_assert_int_eq(arrive_all(set, 3), FENCE_OPEN);
+    ck_assert_int_eq(arrive(set, "some", "031", 0), FENCE_OPEN);
+    ck_assert_int_eq(arrive(set, "others", "03", 0), FENCE_OPEN);
+    fences_excuse(set, 1);
+    take_complete(set, NULL);
+    fences_excuse(set, 2);
+    take_complete(set, "");
+    take_complete(set, NULL);
+    ck_assert_int_eq(arrive(set, "some", "031", 3), FENCE_COMPLETE);
+    ck_assert_int_eq(arrive(set, "others", "03", 3), FENCE_COMPLETE);
+    fences_excuse(set, 4); /* who is nobody */
+    fences_destroy(set);
+}
+END_TEST
+
+START_TEST(excused_before_others_wait)
+{
+    struct fences *set = fences_create(4);
+
+    fences_excuse(set, 1);
+    fences_excuse(set, 1);
+    for (int again = 0; again < 2; again++) {
+        ck_assert_int_eq(arrive_all(set, 0), FENCE_OPEN);
+        ck_assert_int_eq(arrive(set, "", "01", 0), FENCE_COMPLETE);
+        ck_assert_int_eq(arrive_all(set, 2), FENCE_OPEN);
+        ck_assert_int_eq(arrive(set, "", "0123", 3), FENCE_COMPLETE);
+    }
+    ck_assert_int_eq(arrive(set, "", "1", 1), TWICE); /* which cannot be */
+    take_complete(set, NULL);
+    fences_destroy(set);
+}
+END_TEST
+
+START_TEST(excused_after_it_has_arrived)
+{
+    struct fences *set = fences_create(3);
+
+    ck_assert_int_eq(arrive_all(set, 1), FENCE_OPEN);
+    fences_excuse(set, 1);
+    take_complete(set, NULL);
+    ck_assert_int_eq(arrive_all(set, 0), FENCE_OPEN);
+    ck_assert_int_eq(arrive_all(set, 2), FENCE_COMPLETE);
+    ck_assert_int_eq(arrive_all(set, 0), FENCE_OPEN);
+    fences_excuse(set, 2);
+    take_complete(set, "");
+    fences_destroy(set);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fence");
@@ -511,6 +576,9 @@ int main(void)
     tcase_add_test(tc, who_waits_itself_may_leave);
     tcase_add_test(tc, after_somebody_left);
     tcase_add_test(tc, leaving_breaks_its_own_fences_only);
+    tcase_add_test(tc, excused_while_others_wait);
+    tcase_add_test(tc, excused_before_others_wait);
+    tcase_add_test(tc, excused_after_it_has_arrived);
     tcase_add_test(tc, many_ranks);
     tcase_add_test(tc, many_members);
     tcase_add_test(tc, random_arrivals);

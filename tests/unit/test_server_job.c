@@ -1019,6 +1019,168 @@ START_TEST(node_without_ranks)
 }
 END_TEST
 
+/* ---- ranks die, and the others go on ---- */
+
+static struct host *host_that_continues(unsigned size)
+{
+    struct ctpmi_facts facts = {
+        .jobid = "7.0", .size = size, .continues = true};
+
+    return host_start(&host_callbacks, &facts, 0);
+}
+
+START_TEST(barrier_without_the_dead)
+{
+    static const char *const words[] = {"finaliz", NULL};
+    struct host *host = host_that_continues(4);
+
+    for (unsigned i = 0; i < 4; i++)
+        init1(&host->ranks[i]);
+    ask(&host->ranks[0], "cmd=get key=PMI_dead_processes",
+        "cmd=get_result rc=-1 msg=key_not_found");
+    all_enter(host, 0, 2);
+    say(&host->ranks[3], "cmd=barrier_in group=3,2:5\n");
+    hang_up(&host->ranks[2]);
+    expect_fault(host, 2, CTPMI_DEPARTED, words);
+    expect(&host->ranks[3], "cmd=barrier_out rc=0 tag=5\n");
+    get(&host->ranks[3], "PMI_dead_processes", "2");
+    expect(&host->ranks[0], "");
+    ask(&host->ranks[3], "cmd=barrier_in", "cmd=barrier_out rc=0");
+    expect(&host->ranks[0], "cmd=barrier_out rc=0\n");
+    expect(&host->ranks[1], "cmd=barrier_out rc=0\n");
+    all_enter(host, 0, 2); /* a later one, after which another dies */
+    hang_up(&host->ranks[3]);
+    expect(&host->ranks[0], "cmd=barrier_out rc=0\n");
+    get(&host->ranks[0], "PMI_dead_processes", "2,3");
+    host_free(host);
+}
+END_TEST
+
+/* It is nobody who has died. */
+START_TEST(barrier_without_one_that_has_finalized)
+{
+    struct host *host = host_that_continues(2);
+
+    init1(&host->ranks[0]);
+    init1(&host->ranks[1]);
+    ask(&host->ranks[1], "cmd=finalize", "cmd=finalize_ack rc=0");
+    hang_up(&host->ranks[1]);
+    ask(&host->ranks[0], "cmd=barrier_in", "cmd=barrier_out rc=0");
+    ask(&host->ranks[0], "cmd=get key=PMI_dead_processes",
+        "cmd=get_result rc=-1 msg=key_not_found");
+    ck_assert_uint_eq(host->faults, 0);
+    ctpmi_rank_lost(host->job, 1); /* its exit code was not 0 */
+    get(&host->ranks[0], "PMI_dead_processes", "1");
+    host_free(host);
+}
+END_TEST
+
+START_TEST(fences_of_pmi2_without_the_dead)
+{
+    struct host *host = host_that_continues(3);
+
+    for (unsigned i = 0; i < 3; i++)
+        init2(&host->ranks[i]);
+    say2(&host->ranks[0], "cmd=kvs-fence;");
+    say2(&host->ranks[2], "cmd=info-getnodeattr;key=never;wait=TRUE;");
+    ctpmi_rank_lost(host->job, 1); /* before its connection ends */
+    expect2(&host->ranks[0], "");
+    hang_up(&host->ranks[1]);
+    say2(&host->ranks[0], "cmd=info-getnodeattr;key=never;wait=TRUE;");
+    expect2(&host->ranks[2], "cmd=info-getnodeattr-response;rc=0;found=FALSE;");
+    ask2(&host->ranks[2], "cmd=kvs-get;key=PMI_dead_processes;",
+         "cmd=kvs-get-response;rc=0;found=TRUE;value=1;");
+    ask2(&host->ranks[2], "cmd=info-getjobattr;key=PMI_dead_processes;",
+         "cmd=info-getjobattr-response;rc=0;found=TRUE;value=1;");
+    host_free(host);
+}
+END_TEST
+
+/* Of other nodes the host tells, which does not wait for them either. */
+START_TEST(dead_of_other_nodes)
+{
+    static const unsigned node_of[] = {0, 1, 0, 1};
+    struct ctpmi_facts facts = {
+        .jobid = "7.0", .size = 4, .node_of = node_of, .continues = true};
+    struct host *host = host_start(&host_callbacks, &facts, 0);
+
+    init1(&host->ranks[0]);
+    init1(&host->ranks[1]);
+    ctpmi_rank_lost(host->job, 3);
+    ctpmi_rank_lost(host->job, 4); /* who is nobody */
+    get(&host->ranks[0], "PMI_dead_processes", "3");
+    say(&host->ranks[0], "cmd=barrier_in\n");
+    say(&host->ranks[1], "cmd=barrier_in group=2,3,0:1\n");
+    ck_assert_uint_eq(host->fences, 0);
+    ctpmi_rank_lost(host->job, 0); /* has arrived in the first */
+    ck_assert_uint_eq(host->fences, 1);
+    ck_assert_str_eq(host->fence[0].name, "2,3,0:1");
+    ck_assert_uint_eq(host->fence[0].count, 3);
+    ctpmi_fence_done(host->fence[0].fence, NULL, 0);
+    expect(&host->ranks[1], "cmd=barrier_out rc=0 tag=1\n");
+    say(&host->ranks[1], "cmd=barrier_in\n");
+    ck_assert_uint_eq(host->fences, 2);
+    ctpmi_fence_done(host->fence[1].fence, NULL, 0);
+    expect(&host->ranks[1], "cmd=barrier_out rc=0\n");
+    host_free(host);
+}
+END_TEST
+
+START_TEST(ring_without_the_dead)
+{
+    struct host *host = host_that_continues(3);
+
+    for (unsigned i = 0; i < 3; i++)
+        init2(&host->ranks[i]);
+    say2(&host->ranks[0], "cmd=ring;count=1;left=l0;right=r0;ring-left=l0;"
+                          "ring-right=r0;");
+    say2(&host->ranks[2], "cmd=ring;ring-left=l2;ring-right=r2;");
+    hang_up(&host->ranks[1]);
+    expect2(&host->ranks[0],
+            "cmd=ring-response;rc=0;ring-count=0;ring-left=r2;");
+    expect2(&host->ranks[2],
+            "cmd=ring-response;rc=0;ring-count=2;ring-right=l0;");
+    host_free(host);
+}
+END_TEST
+
+/* A list of them has a limit; it is of the lowest. */
+START_TEST(many_dead)
+{
+    static unsigned node_of[2000];
+    struct ctpmi_facts facts = {
+        .jobid = "7.0", .size = 2000, .node_of = node_of, .continues = true};
+    struct host *host;
+    const char *list;
+
+    for (unsigned rank = 1; rank < 2000; rank++) /* who have no connection */
+        node_of[rank] = 1;
+    host = host_start(&host_callbacks, &facts, 0);
+
+    init1(&host->ranks[0]);
+    for (unsigned rank = 1999; rank >= 1000; rank--)
+        ctpmi_rank_lost(host->job, rank);
+    say(&host->ranks[0], "cmd=get key=PMI_dead_processes\n");
+    list = heard(&host->ranks[0]);
+    ck_assert(starts_with(list, "cmd=get_result rc=0 value=1000,1001,1002,"));
+    ck_assert_uint_lt(strlen(list), 1024);
+    ck_assert_str_eq(list + strlen(list) - 6, ",1189\n");
+    host_free(host);
+}
+END_TEST
+
+/* A job that does not continue has none. */
+START_TEST(nobody_dies_in_other_jobs)
+{
+    struct host *host = host_ready1(2);
+
+    ctpmi_rank_lost(host->job, 1);
+    ask(&host->ranks[0], "cmd=get key=PMI_dead_processes",
+        "cmd=get_result rc=-1 msg=key_not_found");
+    host_free(host);
+}
+END_TEST
+
 /* ---- many ranks ---- */
 
 START_TEST(sixty_ranks_get_all_of_all)
@@ -1107,8 +1269,20 @@ static void add_nodes(TCase *tc)
     tcase_add_test(tc, node_without_ranks);
 }
 
+static void add_losses(TCase *tc)
+{
+    tcase_add_test(tc, barrier_without_the_dead);
+    tcase_add_test(tc, barrier_without_one_that_has_finalized);
+    tcase_add_test(tc, fences_of_pmi2_without_the_dead);
+    tcase_add_test(tc, dead_of_other_nodes);
+    tcase_add_test(tc, ring_without_the_dead);
+    tcase_add_test(tc, many_dead);
+    tcase_add_test(tc, nobody_dies_in_other_jobs);
+}
+
 static void add_all(TCase *tc)
 {
+    add_losses(tc);
     add_facts(tc);
     add_departures(tc);
     add_loops(tc);

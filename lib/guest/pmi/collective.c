@@ -13,6 +13,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static const char RING[] = "ring"; /* no PMI-1 group is named so */
 
@@ -334,11 +335,23 @@ static int arrive(struct call *call, enum wait wait, struct ct_span name,
     return state == FENCE_COMPLETE;
 }
 
+/* All of this node have arrived, who are `local` of the members. */
+static int close_local(struct ctpmi_job *job, struct ct_span name,
+                       const unsigned *members, size_t count, size_t local,
+                       struct ct_error *reterr)
+{
+    size_t whole = members != NULL ? count : job->size;
+
+    if (local < whole)
+        return exchange(job, name, members, count, reterr);
+    release_all(job, name, members, count);
+    return 0;
+}
+
 int fence_enter(struct call *call, struct ct_span name, const unsigned *members,
                 size_t count, struct ct_error *reterr)
 {
     struct ctpmi_job *job = call->client->job;
-    size_t whole = members != NULL ? count : job->size;
     size_t local = job->local_count;
     unsigned *indices = NULL;
 
@@ -352,9 +365,7 @@ int fence_enter(struct call *call, struct ct_span name, const unsigned *members,
     free(indices);
     if (rc <= 0)
         return rc;
-    if (local == whole)
-        release_all(job, name, members, count);
-    else if (exchange(job, name, members, count, reterr) < 0) {
+    if (close_local(job, name, members, count, local, reterr) < 0) {
         /* The others have arrived, and would wait for ever. */
         session_fault(call->client, CTPMI_PROTOCOL, "%s", reterr->text);
         return -1;
@@ -426,6 +437,25 @@ void attr_announce(struct ctpmi_job *job, struct ct_span key,
     }
 }
 
+/* In a job that continues, nobody puts what these wait for. */
+static void attr_give_up(struct ctpmi_job *job)
+{
+    for (unsigned i = 0; i < job->local_count; i++) {
+        struct ctpmi_client *client = job->clients[i];
+        struct reply reply;
+
+        if (client == NULL || client->attr_wait == NULL)
+            continue;
+        free(client->attr_wait);
+        client->attr_wait = NULL;
+        reply_start(&reply, client, "info-getnodeattr-response");
+        reply_thrid(&reply.out, client, WAIT_ATTR);
+        pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
+        pmi_add_str(&pmi_dialect_2, &reply.out, "found", "FALSE");
+        reply_send(&reply);
+    }
+}
+
 /*
  * A rank that waits for an attribute nobody is left to put, or NULL. There is
  * hope in ranks to come, and in other threads of those that wait.
@@ -457,7 +487,11 @@ int attr_await(struct call *call, struct ct_span key, struct ct_error *reterr)
     if (client->attr_wait == NULL)
         return ct_fail_nomem(reterr);
     call_keep_thrid(call, WAIT_ATTR);
-    if (hopeless_waiter(client->job) != NULL)
+    if (hopeless_waiter(client->job) == NULL)
+        return 0;
+    if (client->job->lost != NULL)
+        attr_give_up(client->job);
+    else
         session_fault(client, CTPMI_DEPARTED,
                       "waits for node attribute '%s', and no rank is left to "
                       "put it",
@@ -465,7 +499,59 @@ int attr_await(struct call *call, struct ct_span key, struct ct_error *reterr)
     return 0;
 }
 
-void client_departed(struct ctpmi_client *client)
+/* Whom the fence of that name is of, its name alone tells. */
+static int close_named(struct ctpmi_job *job, struct ct_span name,
+                       struct ct_error *reterr)
+{
+    CT_AUTO_FREE unsigned *members = NULL, *indices = NULL;
+    size_t count;
+
+    if (ct_span_is(name, RING))
+        return ring_pass(job, reterr);
+    switch (group_kind_of(name)) {
+    case GROUP_WORLD:
+        return close_local(job, name, NULL, 0, job->local_count, reterr);
+    case GROUP_NODE:
+        return close_local(job, name, job->local_ranks, job->local_count,
+                           job->local_count, reterr);
+    case GROUP_LIST:
+        break;
+    }
+    members = group_ranks(job, name, &count, reterr);
+    if (members == NULL)
+        return -1;
+    indices = calloc(count + 1, sizeof *indices);
+    if (indices == NULL)
+        return ct_fail_nomem(reterr);
+    return close_local(job, name, members, count,
+                       local_members(job, members, count, indices), reterr);
+}
+
+/* The others wait, and must not for ever. */
+static void fail_any(struct ctpmi_job *job, const char *why)
+{
+    for (unsigned i = 0; i < job->local_count; i++)
+        if (job->clients[i] != NULL)
+            session_fault(job->clients[i], CTPMI_PROTOCOL, "%s", why);
+}
+
+void rank_excuse(struct ctpmi_job *job, unsigned index)
+{
+    struct ct_error error;
+    size_t len;
+    char *name;
+
+    fences_excuse(job->fences, index);
+    while ((name = fences_take_complete(job->fences, &len)) != NULL) {
+        if (close_named(job, ct_span(name, len), &error) < 0)
+            fail_any(job, error.text);
+        free(name);
+    }
+    if (hopeless_waiter(job) != NULL)
+        attr_give_up(job);
+}
+
+static void break_fences(struct ctpmi_client *client)
 {
     struct ctpmi_job *job = client->job;
     unsigned index = (unsigned)job_local_index(job, client->rank);
@@ -482,4 +568,14 @@ void client_departed(struct ctpmi_client *client)
         session_fault(client, CTPMI_DEPARTED,
                       "ended, and rank %u waits for node attribute '%s'",
                       waiter->rank, waiter->attr_wait);
+}
+
+void client_departed(struct ctpmi_client *client)
+{
+    struct ctpmi_job *job = client->job;
+
+    if (job->lost != NULL)
+        rank_excuse(job, (unsigned)job_local_index(job, client->rank));
+    else
+        break_fences(client);
 }

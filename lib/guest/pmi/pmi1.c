@@ -188,6 +188,23 @@ static int on_get(struct call *call, struct ct_error *reterr)
     return refuse(call, "get_result", "key_not_found");
 }
 
+static struct ct_span before_colon(struct ct_span text)
+{
+    const char *colon = text.len > 0 ? memchr(text.ptr, ':', text.len) : NULL;
+
+    return ct_span(text.ptr,
+                   colon != NULL ? (size_t)(colon - text.ptr) : text.len);
+}
+
+enum group_kind group_kind_of(struct ct_span group)
+{
+    struct ct_span who = before_colon(group);
+
+    return who.len == 0 || ct_span_is(who, "WORLD") ? GROUP_WORLD
+           : ct_span_is(who, "NODE")                ? GROUP_NODE
+                                                    : GROUP_LIST;
+}
+
 /* The ranks of "3,1,2": -1 when it is no such list. */
 static int read_ranks(struct ct_span list, unsigned size, unsigned *ret,
                       size_t *ret_count)
@@ -209,6 +226,22 @@ static int read_ranks(struct ct_span list, unsigned size, unsigned *ret,
     return 0;
 }
 
+unsigned *group_ranks(struct ctpmi_job *job, struct ct_span group,
+                      size_t *ret_count, struct ct_error *reterr)
+{
+    struct ct_span who = before_colon(group);
+    unsigned *ranks = calloc(who.len / 2 + 1, sizeof *ranks);
+
+    if (ranks == NULL)
+        ct_fail_nomem(reterr);
+    else if (read_ranks(who, job->size, ranks, ret_count) == 0)
+        return ranks;
+    else
+        ct_fail(reterr, EPROTO, "group is no list of ranks");
+    free(ranks);
+    return NULL;
+}
+
 static bool is_member(const unsigned *ranks, size_t count, unsigned rank)
 {
     for (size_t i = 0; i < count; i++)
@@ -217,30 +250,21 @@ static bool is_member(const unsigned *ranks, size_t count, unsigned rank)
     return false;
 }
 
-/* who: "3,1,2"; group: that and the tag, which names the fence. */
+/* group: "3,1,2" and the tag; the whole names the fence. */
 static int enter_list(struct call *call, struct ct_span group,
-                      struct ct_span who, struct ct_error *reterr)
+                      struct ct_error *reterr)
 {
     struct ctpmi_client *client = call->client;
-    CT_AUTO_FREE unsigned *ranks = calloc(who.len / 2 + 1, sizeof *ranks);
     size_t count;
+    CT_AUTO_FREE unsigned *ranks =
+        group_ranks(client->job, group, &count, reterr);
 
     if (ranks == NULL)
-        return ct_fail_nomem(reterr);
-    if (read_ranks(who, client->job->size, ranks, &count) < 0)
-        return ct_fail(reterr, EPROTO, "group is no list of ranks");
+        return -1;
     if (!is_member(ranks, count, client->rank))
         return ct_fail(reterr, EPROTO, "rank %u is not of its own group",
                        client->rank);
     return fence_enter(call, group, ranks, count, reterr);
-}
-
-static struct ct_span before_colon(struct ct_span text)
-{
-    const char *colon = memchr(text.ptr, ':', text.len);
-
-    return ct_span(text.ptr,
-                   colon != NULL ? (size_t)(colon - text.ptr) : text.len);
 }
 
 /*
@@ -256,12 +280,18 @@ static int enter_group(struct call *call, struct ct_span group,
 
     if (rest == 1 || rest > 1 + TAG_MAX)
         return ct_fail(reterr, EPROTO, "group has no sound tag");
-    if (ct_span_is(who, "WORLD"))
+    if (who.len == 0)
+        return ct_fail(reterr, EPROTO, "group is no list of ranks");
+    switch (group_kind_of(group)) {
+    case GROUP_WORLD:
         return fence_enter(call, group, NULL, 0, reterr);
-    if (ct_span_is(who, "NODE"))
+    case GROUP_NODE:
         return fence_enter(call, group, job->local_ranks, job->local_count,
                            reterr);
-    return enter_list(call, group, who, reterr);
+    case GROUP_LIST:
+        break;
+    }
+    return enter_list(call, group, reterr);
 }
 
 /* WORLD:0 is how MPICH 5 says what all others say by no group at all. */

@@ -157,8 +157,12 @@ static int on_kvs_get(struct call *call, struct ct_error *reterr)
         return -1;
     if (jobid != NULL && jobid->len > 0 && !ct_span_is(*jobid, job->jobid))
         return answer_value(call, "kvs-get-response", NULL);
-    if (kvs_get(job->kvs, key, &value) < 0)
+    if (kvs_get(job->kvs, key, &value) == 0)
+        return answer_value(call, "kvs-get-response", &value);
+    /* MPICH asks so for it, and Hydra has it in either place */
+    if (job->dead == NULL || !ct_span_is(key, "PMI_dead_processes"))
         return answer_value(call, "kvs-get-response", NULL);
+    value = ct_span_str(job->dead);
     return answer_value(call, "kvs-get-response", &value);
 }
 

@@ -57,6 +57,8 @@ static void job_destroy(struct ctpmi_job *job)
     free(job->appnum);
     free(job->node_of);
     free(job->mapping);
+    free(job->lost);
+    free(job->dead);
     free(job->spawner);
     free(job->jobid);
     free(job);
@@ -128,8 +130,10 @@ static int copy_facts(struct ctpmi_job *job, const struct ctpmi_facts *facts)
     job->jobid = strdup(facts->jobid);
     job->node_of = copy_or_fill(facts->node_of, facts->node, facts->size);
     job->appnum = copy_or_fill(facts->appnum, 0, facts->size);
+    if (facts->continues)
+        job->lost = calloc(facts->size, sizeof *job->lost);
     if (job->jobid == NULL || job->node_of == NULL || job->appnum == NULL ||
-        find_local_ranks(job) < 0)
+        (facts->continues && job->lost == NULL) || find_local_ranks(job) < 0)
         return -1;
     if (facts->spawn == NULL && facts->spawner == NULL)
         return 0;
@@ -223,11 +227,58 @@ const char *job_attribute(const struct ctpmi_job *job, struct ct_span key,
 {
     if (ct_span_is(key, "PMI_process_mapping"))
         return job->mapping;
+    if (ct_span_is(key, "PMI_dead_processes"))
+        return job->dead;
     if (ct_span_is(key, "universeSize")) {
         snprintf(buf, size, "%u", job->universe_size);
         return buf;
     }
     return NULL;
+}
+
+/* "1,3": as many as one value of any dialect can carry, the lowest. */
+static char *list_dead(const struct ctpmi_job *job)
+{
+    char text[MAPPING_MAX + 1];
+    size_t len = 0;
+
+    for (unsigned rank = 0; rank < job->size; rank++) {
+        char number[16];
+        int more =
+            snprintf(number, sizeof number, "%s%u", len > 0 ? "," : "", rank);
+
+        if (!job->lost[rank])
+            continue;
+        if (len + (size_t)more > MAPPING_MAX)
+            break;
+        memcpy(text + len, number, (size_t)more);
+        len += (size_t)more;
+    }
+    return ct_span_dup(ct_span(text, len));
+}
+
+void rank_note_lost(struct ctpmi_job *job, unsigned rank)
+{
+    char *dead;
+
+    job->lost[rank] = true;
+    dead = list_dead(job);
+    if (dead == NULL) /* without memory the old one stays */
+        return;
+    free(job->dead);
+    job->dead = dead;
+}
+
+void ctpmi_rank_lost(struct ctpmi_job *job, unsigned rank)
+{
+    int index;
+
+    if (job->lost == NULL || rank >= job->size)
+        return;
+    rank_note_lost(job, rank);
+    index = job_local_index(job, rank);
+    if (index >= 0)
+        rank_excuse(job, (unsigned)index);
 }
 
 bool key_is_reserved(struct ct_span key)

@@ -76,6 +76,8 @@ struct ctpmi_job {
     char *jobid;
     char *spawner; /* job id of the parent, or NULL */
     char *mapping; /* PMI_process_mapping, or NULL when it is too long */
+    bool *lost;    /* [size] has died; NULL: the job does not continue then */
+    char *dead;    /* PMI_dead_processes, or NULL: nobody is */
     unsigned size;
     unsigned universe_size;
     unsigned node;
@@ -139,6 +141,16 @@ const char *job_attribute(const struct ctpmi_job *job, struct ct_span key,
                           char *buf, size_t size);
 
 bool key_is_reserved(struct ct_span key);
+/* In a job that continues: name it in PMI_dead_processes. */
+void rank_note_lost(struct ctpmi_job *job, unsigned rank);
+
+/* pmi1.c */
+/* Who is in a fence of that name; "" is the world. */
+enum group_kind { GROUP_WORLD, GROUP_NODE, GROUP_LIST };
+enum group_kind group_kind_of(struct ct_span group);
+/* Of a list, to free(); NULL with the reason. */
+unsigned *group_ranks(struct ctpmi_job *job, struct ct_span group,
+                      size_t *ret_count, struct ct_error *reterr);
 
 /* session.c: answer outside of a call, at once or as the socket allows. */
 void session_send(struct ctpmi_client *client, const char *buf, size_t len);
@@ -185,6 +197,8 @@ int attr_await(struct call *call, struct ct_span key, struct ct_error *reterr);
 void attr_announce(struct ctpmi_job *job, struct ct_span key,
                    struct ct_span value);
 void client_departed(struct ctpmi_client *client);
+/* In a job that continues: nobody waits for this local rank any more. */
+void rank_excuse(struct ctpmi_job *job, unsigned index);
 void fence_free_all(struct ctpmi_job *job);
 
 /* names.c */

@@ -460,6 +460,8 @@ static void closed(struct ctpmi_client *client)
     if (!clean)
         session_fault(client, CTPMI_DEPARTED,
                       "ended without finalizing PMI (MPI_Finalize)");
+    if (client->job->lost != NULL && !clean)
+        rank_note_lost(client->job, client->rank);
     client_departed(client);
 }
 
