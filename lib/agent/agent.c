@@ -198,6 +198,20 @@ static void judge(struct proc *proc, int status)
         judge_success(proc);
 }
 
+/*
+ * To others first: what the others of this node do without it they may hear of
+ * only then.
+ */
+static void tell_lost(const struct proc *proc)
+{
+    struct job *job = proc->job;
+
+    if (job->dead == NULL || job->dead[proc->rank] || job->agent->ending)
+        return;
+    events_send_lost(job, proc->rank);
+    job_lose(job, proc->rank);
+}
+
 static void forget_live(struct proc *proc)
 {
     if (!proc->live)
@@ -295,14 +309,6 @@ static void on_start_failed(struct agent *agent, struct zygote_event *ev)
     proc_fail(proc, agent_fault_of(ev->code), 0, "%s", ev->text);
 }
 
-static void tell_lost(const struct proc *proc)
-{
-    if (!proc->job->agent->config.continues)
-        return;
-    events_send_lost(proc->job, proc->rank);
-    job_lose(proc->job, proc->rank);
-}
-
 void proc_ended(struct proc *proc, int status)
 {
     struct agent *agent = proc->job->agent;
@@ -313,7 +319,7 @@ void proc_ended(struct proc *proc, int status)
     pmix_drain(agent);
     judge(proc, status);
     forget_live(proc);
-    if (proc->failed && !agent->ending)
+    if (proc->failed)
         tell_lost(proc);
     agent_note(agent, 2, "rank %u of job %s has ended; it spoke %s", proc->rank,
                proc->job->id, proc_protocol(proc));
@@ -486,10 +492,12 @@ static void pmi_fault(void *ctx, struct ctpmi_client *client,
     struct proc *proc = proc_of(client);
 
     (void)ctx;
-    if (kind == CTPMI_DEPARTED && proc->live)
+    if (kind == CTPMI_DEPARTED && proc->live) {
         await_exit(proc, text);
-    else
+        tell_lost(proc);
+    } else {
         proc_fail(proc, AGENT_BROKEN, 0, "%s", text);
+    }
 }
 
 /* ---- life ---- */

@@ -75,6 +75,26 @@ fence() # [GROUP]
     [ $wire = 1 ] && say "barrier_in${1:+;group=$1}" || say kvs-fence
     [[ $answer = *rc=0* ]] || echo "rank $PMI_RANK: $answer"
 }
+spawn() # COUNT MODE DEAD...: this very program
+{
+    local i count=$1
+    shift
+    if [ $wire = 1 ]; then
+        printf 'mcmd=spawn\nnprocs=%s\nexecname=%s\n' "$count" "$0" >&3
+        printf 'totspawns=1\nspawnssofar=1\narg1=1\n' >&3
+        for ((i = 1; i <= $#; i++)); do
+            printf 'arg%s=%s\n' $((i + 1)) "${!i}" >&3
+        done
+        printf 'argcnt=%s\npreput_num=0\nendcmd\n' $(($# + 1)) >&3
+        read -r -u 3 answer || exit 9
+    else
+        say "spawn;ncmds=1;preputcount=0;subcmd=$0;maxprocs=$count;\
+argc=$(($# + 1));argv0=2$(for ((i = 1; i <= $#; i++)); do
+            echo -n ";argv$i=${!i}"
+        done)"
+    fi
+    [[ $answer = *rc=0* ]] || echo "spawn: $answer"
+}
 die()
 {
     sleep 0.3 # by when the others wait
@@ -104,6 +124,13 @@ later)
     put "late-$PMI_RANK" "$PMI_RANK"
     fence
     ;;
+spawn) # when one has died, children of whom one dies
+    ! is_dead || die
+    put "late-$PMI_RANK" "$PMI_RANK"
+    fence
+    [ $PMI_RANK != 0 ] || spawn 4 fence 2
+    fence
+    ;;
 group) # of the first, the dead and the last
     ! is_dead || die
     put "late-$PMI_RANK" "$PMI_RANK"
@@ -129,7 +156,7 @@ for ((i = 0; i < PMI_SIZE; i++)); do
     heard+=" $answer"
 done
 get PMI_dead_processes
-echo "rank $PMI_RANK: dead $answer,$heard"
+echo "${PMI_SPAWNED:+child, }rank $PMI_RANK: dead $answer,$heard"
 fence
 say finalize
 END
@@ -150,10 +177,25 @@ hear() # WIRE MODE SIZE DEAD...
     is "$(grep -c 'the others go on$' "$err")" $# "$name: told"
 }
 
+# Children are where there is room: of four nodes one has left by then.
+hear_of_children() # WIRE
+{
+    local name="PMI-$1, spawn, $label, a parent dies and a child"
+    exits 137 "$name" "${launch[@]}" --pmi "$work/client" "$1" spawn 1
+    is "$(sort "$out")" "$(for i in 0 1 3; do
+        echo "child, rank $i: dead 2, 0 0 1 1 2 none 3 3"
+    done
+    for i in 0 2 3; do
+        echo "rank $i: dead 1, 0 0 1 none 2 2 3 3"
+    done)" "$name: what they hear"
+    is "$(grep -c 'the others go on$' "$err")" 2 "$name: told"
+}
+
 for layout in "1 4" "4 1" "2 2" "2 2 -m cyclic"; do
     # shellcheck disable=SC2086 # words are wanted
     use $layout
     for wire in 1 2; do
+        hear_of_children $wire
         hear $wire fence 4 1
         hear $wire later 4 1
     done
@@ -188,6 +230,30 @@ for suite in trixie forky; do
         done
     done
 done
+
+# --- children and parents: Open MPI 5.0.7 recovers from the death of either (6.0
+# rc2 spawns nothing where recovery is on, under its own mpirun neither)
+if have trixie "widow of trixie"; then
+    cp "$top/tests/tools/widow.c" "$work"
+    image=$(image trixie sif)
+    losing=("$CTRUN" --on-failure=continue -B "$work:/mnt")
+    exits 0 "widow of trixie is compiled" "$CTRUN" -B "$work:/mnt" \
+        "$(image trixie dir)" mpicc.openmpi -o /mnt/widow /mnt/widow.c
+    for layout in "1 4" "2 2" "4 1"; do
+        # shellcheck disable=SC2086 # words are wanted
+        use $layout
+        environment=("OMPI_MCA_btl_tcp_if_include=eth0")
+        [ "$layout" != "1 4" ] || environment=("OMPI_MCA_btl_tcp_if_include=lo")
+        for mode in child parent; do
+            code=137 # of its own ranks, where another launcher starts them
+            [ "$mode,$layout" = "child,1 4" ] || [ $mode = parent ] || code=0
+            exits $code "widow, a $mode, $label" "${launch[@]}" --pmi=pmix \
+                "$image" /mnt/widow $mode 4
+            is "$(cat "$out")" "widow ok 7" "widow, a $mode, $label: what"
+        done
+        environment=()
+    done
+fi
 
 bed_down
 done_testing
