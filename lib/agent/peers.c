@@ -72,6 +72,11 @@ void peers_end(struct agent *agent, enum agent_fault fault, int code)
     free(p.bytes);
 }
 
+bool peers_know_end(const struct agent *agent)
+{
+    return agent->peers != NULL && agent->peers->ended;
+}
+
 /* The node where it has happened has said so. */
 static void take_end(struct peers *peers, unsigned from, struct unpack *u)
 {

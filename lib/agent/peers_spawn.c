@@ -513,7 +513,7 @@ static void take_shared(struct agent *agent, unsigned from, struct unpack *u)
     }
     snprintf(text, sizeof text, "node %s: %s", peers_name_of(agent, from),
              reason);
-    spawn_failed(job, text);
+    spawn_failed(job, reason[0] != '\0' ? text : NULL);
 }
 
 static void take_go(struct agent *agent, unsigned from, struct unpack *u)

@@ -345,13 +345,17 @@ void spawn_drop(struct job *job)
         pmixsrv_job_drop(job->pmix);
 }
 
-/* The rank is told by MPI, which has one code for all reasons: say it too. */
+/*
+ * The rank is told by MPI, which has one code for all reasons: say it too, but
+ * where it is because of an end of which the user has been told.
+ */
 void spawn_failed(struct job *job, const char *reason)
 {
     if (!job->pending)
         return;
     spawn_drop(job);
-    if (reason != NULL && job->request != NULL)
+    if (reason != NULL && job->request != NULL && !job->agent->ending &&
+        !peers_know_end(job->agent))
         agent_note(job->agent, 0, "MPI_Comm_spawn of %s: %s", job->apps[0].name,
                    reason);
     if (job->spread != NULL)

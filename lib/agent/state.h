@@ -210,6 +210,8 @@ void peers_close(struct agent *agent);
 /* The first job is open: do what came too early for it. */
 void peers_opened(struct agent *agent);
 void peers_end(struct agent *agent, enum agent_fault fault, int code);
+/* Some node, or this one, has told that the job ends. */
+bool peers_know_end(const struct agent *agent);
 /* Callbacks of the two servers; ctx is the agent. */
 void peers_pmi_fence(void *ctx, struct ctpmi_job *job,
                      struct ctpmi_fence *fence, const char *name,

@@ -2,6 +2,8 @@
 # A rank dies and the others go on: what those hear who wait for it, or will.
 # shellcheck source=tests/beds/lib.sh
 . "$(dirname "$0")/../beds/lib.sh"
+# shellcheck source=tests/e2e/guests.sh
+. "$(dirname "$0")/guests.sh"
 
 # shellcheck disable=SC2046 # words are wanted
 "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -o "$work/pmixclient" \
@@ -131,6 +133,12 @@ spawn) # when one has died, children of whom one dies
     [ $PMI_RANK != 0 ] || spawn 4 fence 2
     fence
     ;;
+die-in-spawn)
+    ! is_dead || kill -KILL $$
+    [ $PMI_RANK != 0 ] || spawn 4 fence > /dev/null # or it fails before
+    fence
+    sleep 1000
+    ;;
 group) # of the first, the dead and the last
     ! is_dead || die
     put "late-$PMI_RANK" "$PMI_RANK"
@@ -208,6 +216,31 @@ for wire in 1 2; do
     hear $wire fence 6 0
     hear $wire later 6 5
 done
+
+bed_quiet "ranks that die"
+
+# --- where others are not to go on they are ended, whatever they wait for
+losing=("$CTRUN" --no-container)
+ends() # NAME ARG...
+{
+    run "${launch[@]}" "${@:2}"
+    fails "$1, $label" # with 137 or 143: srun takes that of any task
+    is "$(cat "$out")" '' "$1, $label: nobody goes on"
+    told '^ctrun: rank 1 on node[12]: ended without .*MPI_Finalize' "$1, $label"
+}
+
+for layout in "4 1" "2 2" "2 2 -m cyclic"; do
+    # shellcheck disable=SC2086 # words are wanted
+    use $layout
+    for mode in die die-in-group die-in-spawn; do
+        ends "PMIx, $mode" --pmi=pmix "$work/pmixclient" "$mode"
+    done
+    for wire in 1 2; do
+        ends "PMI-$wire, fence" --pmi "$work/client" $wire fence 1
+        ends "PMI-$wire, spawn" --pmi "$work/client" $wire die-in-spawn 1
+    done
+done
+bed_quiet "ranks that die, and all with them"
 
 # --- an MPI that cannot recover, whose others do without the dead one: its
 # MPI_Finalize() is a fence of PMI

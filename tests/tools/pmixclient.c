@@ -814,7 +814,7 @@ static void die(void)
     pmix_proc_t all = everybody();
 
     if (me.rank == 1)
-        abort();
+        raise(SIGKILL);
     PMIx_Fence(&all, 1, NULL, 0);
     pause();
 }
@@ -828,7 +828,7 @@ static void die_in_group(void)
 
     fence(false);
     if (me.rank == 1)
-        abort();
+        raise(SIGKILL);
     PMIx_Group_construct("whole", procs, size, NULL, 0, &results, &nresults);
     free(procs);
     pause();
@@ -842,7 +842,7 @@ static void die_in_spawn(void)
 
     fence(false);
     if (me.rank == 1)
-        abort();
+        raise(SIGKILL);
     if (me.rank == 0) {
         memset(&app, 0, sizeof app);
         app.cmd = argv[0];
