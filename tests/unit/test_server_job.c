@@ -876,6 +876,27 @@ START_TEST(fence_of_two_nodes_and_then_of_all)
 }
 END_TEST
 
+/* What a fence of all has taken along is not there yet when one of some ends.
+ */
+START_TEST(fence_of_two_nodes_within_one_of_all)
+{
+    struct host *nodes[NODES];
+
+    start_nodes(nodes, CTPMI_CLIENT_PMI12);
+    put(rank_of(nodes, 0), "a", "1");
+    say(rank_of(nodes, 0), "cmd=barrier_in\n");
+    say(rank_of(nodes, 1), "cmd=barrier_in\n");
+    ck_assert_uint_eq(nodes[0]->fences, 1);
+    say(rank_of(nodes, 0), "cmd=barrier_in group=0,2:7\n");
+    say(rank_of(nodes, 2), "cmd=barrier_in group=0,2:7\n");
+    exchange(nodes, 2);
+    expect(rank_of(nodes, 0), "cmd=barrier_out rc=0 tag=7\n");
+    expect(rank_of(nodes, 2), "cmd=barrier_out rc=0 tag=7\n");
+    get(rank_of(nodes, 2), "a", "1");
+    free_nodes(nodes);
+}
+END_TEST
+
 START_TEST(node_group_stays_on_its_node)
 {
     struct host *nodes[NODES];
@@ -1259,6 +1280,7 @@ static void add_nodes(TCase *tc)
     tcase_add_test(tc, fence_carries_what_is_new);
     tcase_add_test(tc, fence_of_two_nodes_and_then_of_all);
     tcase_add_test(tc, node_group_stays_on_its_node);
+    tcase_add_test(tc, fence_of_two_nodes_within_one_of_all);
     tcase_add_test(tc, fences_at_once_end_in_any_order);
     tcase_add_test(tc, fence_beyond_the_node_without_a_callback_is_a_fault);
     tcase_add_loop_test(tc, broken_data_of_other_nodes_is_a_fault, 0,

@@ -23,6 +23,8 @@ struct ctpmi_fence {
     char *name;
     unsigned *members; /* NULL: all ranks */
     size_t count;
+    char *sent; /* of all: what it has taken along, sent_len bytes */
+    size_t sent_len;
 };
 
 /* PMI-1.2's answer carries what follows the colon of the group. */
@@ -177,6 +179,7 @@ static void fence_free(struct ctpmi_fence *fence)
         return;
     free(fence->name);
     free(fence->members);
+    free(fence->sent);
     free(fence);
 }
 
@@ -213,6 +216,30 @@ static struct ctpmi_fence *fence_new(struct ctpmi_job *job, struct ct_span name,
     return fence;
 }
 
+/* What fences of all have taken along and not brought yet, the oldest first: a
+   fence of some may be over before them. */
+static void export_sent(const struct ctpmi_fence *fence, struct export *out)
+{
+    if (fence == NULL)
+        return;
+    export_sent(fence->next, out);
+    if (fence->sent_len > 0)
+        export_bytes(out, fence->sent, fence->sent_len);
+}
+
+static void keep_sent(struct ctpmi_fence *fence, struct export *out)
+{
+    if (out->failed || out->len == 0)
+        return;
+    fence->sent = malloc(out->len);
+    if (fence->sent == NULL) {
+        out->failed = true;
+        return;
+    }
+    memcpy(fence->sent, out->buf, out->len);
+    fence->sent_len = out->len;
+}
+
 /*
  * The local part is complete: ask the host to exchange with the other nodes.
  * What a fence of some shows them is still new to all others.
@@ -230,10 +257,14 @@ static int exchange(struct ctpmi_job *job, struct ct_span name,
     struct ctpmi_fence *fence = fence_new(job, name, members, count);
     if (fence == NULL)
         return ct_fail_nomem(reterr);
-    if (members == NULL)
+    if (members == NULL) {
         kvs_drain_fresh(job->kvs, export_entry, &out);
-    else
+    } else {
+        export_sent(job->remote, &out);
         kvs_show_fresh(job->kvs, export_entry, &out);
+    }
+    if (members == NULL)
+        keep_sent(fence, &out);
     if (!out.failed)
         server->callbacks.fence(server->ctx, job, fence, fence->name, members,
                                 count, out.buf, out.len);
