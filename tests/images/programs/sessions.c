@@ -1,7 +1,8 @@
 /*
  * sessions [NAME...]: the process sets that a session sees, and a communicator
- * of each NAME that this rank is in. Rank 0 prints the names, sorted, and
- * "NAME SIZE" for each communicator.
+ * of each NAME that this rank is in; NAME may also be "even", every second rank
+ * of the world. Rank 0 prints the names, sorted, and "NAME SIZE" for each
+ * communicator.
  */
 #include "common.h"
 
@@ -28,13 +29,29 @@ static void print_names(MPI_Session session)
             printf("%s\n", names[i]);
 }
 
+static MPI_Group group_of(MPI_Session session, const char *name)
+{
+    MPI_Group world, group;
+    int range[1][3] = {{0, 0, 2}};
+
+    if (strcmp(name, "even") != 0) {
+        MPI_Group_from_session_pset(session, name, &group);
+        return group;
+    }
+    MPI_Group_from_session_pset(session, "mpi://WORLD", &world);
+    MPI_Group_size(world, &range[0][1]);
+    range[0][1]--;
+    MPI_Group_range_incl(world, 1, range, &group);
+    MPI_Group_free(&world);
+    return group;
+}
+
 static void use(MPI_Session session, const char *name)
 {
-    MPI_Group group;
+    MPI_Group group = group_of(session, name);
     MPI_Comm comm;
     int size, rank, one = 1, sum = 0;
 
-    MPI_Group_from_session_pset(session, name, &group);
     MPI_Group_rank(group, &rank);
     if (rank != MPI_UNDEFINED) {
         MPI_Comm_create_from_group(group, name, MPI_INFO_NULL,
