@@ -6,10 +6,9 @@
 launch=(ctrun -n 4 --pmi)
 programs=(hello ring split publish spawn levels connect onesided sessions
     recover)
-version=$(as root "$CTRUN" -v -n 1 --no-container --pmi=pmix true 2>&1 |
-    sed -n 's/.*OpenPMIx \([0-9.]*\).*/\1/p')
-like "$version" '^[0-9]+\.' "the version of the server's libpmix"
-server=${version%%.*}
+psets=yes
+server_version
+like "$libpmix" '^[0-9]+\.' "the version of the server's libpmix"
 for_guests row ""
-print_table "OpenPMIx $version"
+print_table "ctrun -n, OpenPMIx $libpmix"
 done_testing
