@@ -21,8 +21,8 @@ spread() # NODES RANKS-PER-NODE [OPTION...]
         "${@:3}")
 }
 
-whats=(ranges events invite modex subsets names groups connect timeouts signals
-    spawn)
+whats=(ranges events invite modex subsets names groups contexts connect timeouts
+    signals spawn)
 for layout in "2 2" "2 2 -m cyclic" "4 1"; do
     # shellcheck disable=SC2086 # words are wanted
     spread $layout

@@ -273,6 +273,87 @@ static void groups(void)
     free(procs);
 }
 
+/* Context ids differ for all groups of the job, and not among members. */
+enum { ROUNDS = 8, GROUPS = 1 + 2 * ROUNDS };
+
+/* Everybody, then by turns every second rank and each half of them. */
+static bool together(int group, uint32_t a, uint32_t b)
+{
+    if (group == 0)
+        return true;
+    return group % 2 == 1 ? a % 2 == b % 2 : (a < size / 2) == (b < size / 2);
+}
+
+static const char *group_name(int group)
+{
+    static char name[64];
+    uint32_t least = 0;
+
+    while (!together(group, me.rank, least))
+        least++;
+    snprintf(name, sizeof name, "group %d of rank %u", group, least);
+    return name;
+}
+
+static unsigned long context_of(int group)
+{
+    pmix_proc_t *procs = calloc(size, sizeof *procs);
+    pmix_info_t wanted, *results = NULL;
+    bool yes = true;
+    size_t count = 0, nresults = 0, context = 0;
+
+    for (uint32_t rank = 0; rank < size; rank++)
+        if (together(group, me.rank, rank)) {
+            procs[count] = me;
+            procs[count++].rank = rank;
+        }
+    memset(&wanted, 0, sizeof wanted);
+    PMIX_INFO_LOAD(&wanted, PMIX_GROUP_ASSIGN_CONTEXT_ID, &yes, PMIX_BOOL);
+    CHECK(PMIx_Group_construct(group_name(group), procs, count, &wanted, 1,
+                               &results, &nresults) == PMIX_SUCCESS);
+    for (size_t k = 0; k < nresults; k++)
+        if (strcmp(results[k].key, PMIX_GROUP_CONTEXT_ID) == 0)
+            context = results[k].value.data.size;
+    CHECK(context != 0);
+    free(procs);
+    return context;
+}
+
+static void get_contexts(uint32_t rank, unsigned long *contexts)
+{
+    pmix_value_t *value = get(rank, "contexts");
+    const char *text = value != NULL ? value->data.string : "";
+
+    for (int group = 0; group < GROUPS; group++)
+        contexts[group] = strtoul(text, (char **)&text, 10);
+}
+
+static void compare(uint32_t a, uint32_t b)
+{
+    unsigned long of_a[GROUPS], of_b[GROUPS];
+
+    get_contexts(a, of_a);
+    get_contexts(b, of_b);
+    for (int i = 0; i < GROUPS; i++)
+        for (int j = 0; j < GROUPS; j++)
+            CHECK((of_a[i] == of_b[j]) == (i == j && together(i, a, b)));
+}
+
+static void contexts(void)
+{
+    char text[GROUPS * 24] = "";
+
+    for (int group = 0; group < GROUPS; group++)
+        snprintf(text + strlen(text), 24, "%lu ", context_of(group));
+    put_string("contexts", text);
+    fence(true);
+    for (uint32_t a = 0; a < size; a++)
+        for (uint32_t b = 0; b < size; b++)
+            compare(a, b);
+    for (int group = 0; group < GROUPS; group++)
+        CHECK(PMIx_Group_destruct(group_name(group), NULL, 0) == PMIX_SUCCESS);
+}
+
 static void connected(void)
 {
     pmix_proc_t all = everybody();
@@ -1149,6 +1230,7 @@ static const struct {
     {"subsets", subsets},
     {"names", names},
     {"groups", groups},
+    {"contexts", contexts},
     {"connect", connected},
     {"events", events},
     {"ranges", ranges},

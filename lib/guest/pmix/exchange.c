@@ -20,9 +20,8 @@ struct pmixsrv_fence {
     /* data is its own from then on */
     void (*answer)(struct pmixsrv_fence *fence, pmix_status_t status,
                    void *data, size_t len);
-    unsigned first_node; /* of those that take part */
-    uint64_t dead;       /* members that had died when it began */
-    bool *awaited;       /* [node_count] nodes that had others, then */
+    uint64_t dead; /* members that had died when it began */
+    bool *awaited; /* [node_count] nodes that had others, then */
     unsigned node_count;
 };
 
@@ -251,7 +250,6 @@ static int begin(struct pmixsrv_fence *fence, const struct members *members,
     if (nodes == NULL || note_dead(fence, members->node_count) < 0)
         return -1;
     pack_part(&p, fence, data, len);
-    fence->first_node = nodes[0];
     snprintf(text, sizeof text, "%s/%016" PRIx64, name, members->hash);
     if (!p.failed)
         server->config.callbacks.fence(server->config.ctx, fence, text, nodes,
@@ -358,16 +356,22 @@ void exchange_connect(struct pmixsrv *server, struct request *request)
 /* ---- groups ---- */
 
 /*
- * A context id must be the job's only one. Each node proposes the next that it
- * has not seen, and the largest is taken, so groups that share a node differ;
- * those that share none differ by the first of their nodes.
+ * A context id must be the job's only one. Each node proposes one that neither
+ * it nor another node has proposed before, for whatever group, and the largest
+ * is taken: of two groups at once no node can choose otherwise than the others.
  */
+static uint64_t propose_context(struct pmixsrv *server)
+{
+    const struct pmixsrv_job *world = find_world(server);
+    uint64_t number = server->next_context++;
+
+    return world != NULL ? number * world->node_count + world->node : number;
+}
+
 static void group_answered(struct pmixsrv_fence *fence, pmix_status_t status,
                            void *data, size_t len)
 {
-    struct pmixsrv *server = fence->server;
-    const struct pmixsrv_job *world = find_world(server);
-    uint64_t largest = server->next_context, proposal;
+    uint64_t largest = 0, proposal;
 
     for (size_t at = 0; at + sizeof proposal <= len; at += sizeof proposal) {
         memcpy(&proposal, (char *)data + at, sizeof proposal);
@@ -375,20 +379,15 @@ static void group_answered(struct pmixsrv_fence *fence, pmix_status_t status,
             largest = proposal;
     }
     free(data);
-    server->next_context = largest + 1;
-    if (world != NULL)
-        largest = largest * world->node_count + fence->first_node;
     group_answer(fence->request, status, largest);
 }
 
 void exchange_group(struct pmixsrv *server, struct request *request)
 {
-    const uint64_t proposal = server->next_context;
+    const uint64_t proposal = propose_context(server);
     int rc = ask_others(server, request, "group", &proposal, sizeof proposal,
                         group_answered);
 
-    if (rc == 0)
-        server->next_context++;
     if (rc <= 0)
         group_answer(request, rc < 0 ? PMIX_ERR_NOMEM : request->status,
                      proposal);

@@ -123,7 +123,7 @@ struct pmixsrv {
     struct request *waiting; /* lookups that wait for somebody to publish */
     struct relays relays;    /* of tools */
     struct iof iof;
-    uint64_t next_context; /* context id of the next group */
+    uint64_t next_context; /* for the next proposal */
     bool initialized;
     bool stopped;
 
