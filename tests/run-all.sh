@@ -188,6 +188,12 @@ stage_hosts()
     return $status
 }
 
+# All guests under all launchers, from the tables of what has run.
+stage_matrix()
+{
+    "$work/src/tests/e2e/matrix" "$work/log/e2e" "$work/log/hosts"
+}
+
 stage_sanitizers()
 {
     configured sanitized CC=gcc --enable-sanitizers
@@ -331,6 +337,7 @@ main()
             end_images
             stage e2e
             stage hosts
+            wanted matrix && stage matrix && cat "$work/log/matrix"
         else
             end_images
         fi

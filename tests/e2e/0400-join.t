@@ -8,8 +8,6 @@ need_tool mpiexec.hydra mpich
 need_tool mpirun.openmpi openmpi-bin
 [ -s "$cache/bookworm.key" ] || skip_all "no bookworm (tests/images/build)"
 img=$(image bookworm "$format")
-as_root=(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-    PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1)
 
 none=0000000000000000 # of all capabilities
 
@@ -54,22 +52,10 @@ pid_of_victim() # its name is in victim; job is mpiexec's pid
 # --- every MPI of every image
 for name in hydra mpirun; do
     use $name
-    launch=("${mpi[@]}" -n 4 "$CTRUN" --pmi)
     # shellcheck disable=SC2034 # for guests.sh
-    programs=(ring)
-    for_guests row "$host, "
-    print_table "$host $(version_of)"
-done
-# what the hosts have no part in, once for each kind of PMI
-for name in hydra mpirun; do
-    use $name
     launch=("${mpi[@]}" -n 4 "$CTRUN" --pmi)
-    # shellcheck disable=SC2034
-    programs=(publish spawn)
-    ! have forky "names and children" || row "$host, " forky mpich
-    row "$host, " bookworm ompi
+    for_host "${name/h/H} $(version_of), 1 node"
 done
-print_table "names, children"
 
 # --- the rest, with each host
 for name in hydra mpirun; do

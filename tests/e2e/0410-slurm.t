@@ -35,23 +35,13 @@ pid_of_victim() # its name is in victim
 }
 
 # --- MPIs of every image
+version=$(srun --version | awk '{ print $2 }')
 for name in pmi2 pmix; do
     use $name
-    launch=("${srun[@]}" -n 4 "$CTRUN" --pmi)
     # shellcheck disable=SC2034 # for guests.sh
-    programs=(ring)
-    for_guests row "$pmi, "
-done
-print_table "$(srun --version)"
-for name in pmi2 pmix; do
-    use $name
     launch=("${srun[@]}" -n 4 "$CTRUN" --pmi)
-    # shellcheck disable=SC2034
-    programs=(publish spawn)
-    ! have forky "names and children" || row "$pmi, " forky mpich
-    row "$pmi, " bookworm ompi
+    for_host "Slurm $version, $pmi, 1 node"
 done
-print_table "names, children"
 
 # --- the rest, with each PMI
 for name in pmi2 pmix; do

@@ -1,6 +1,6 @@
 #!/bin/bash
-# On several nodes: under Slurm, Open MPI's mpirun and MPICH's Hydra all ranks
-# are one world, whatever their MPI, and one node's fault is the job's end.
+# On several nodes: ranks in any order and number are one world, and one node's
+# fault is the job's end. 0422-two-nodes.t has all MPIs and launchers.
 # shellcheck source=tests/beds/lib.sh
 . "$(dirname "$0")/../beds/lib.sh"
 # shellcheck source=tests/e2e/guests.sh
@@ -12,67 +12,6 @@ mpi_interface=eth0
 [ -s "$cache/trixie.key" ] || skip_all "no trixie (tests/images/build)"
 img=$(image trixie "$format")
 bed_up 4
-
-# --- who starts the ranks
-by_srun() # PMI NODES
-{
-    launch=(srun -Q "--mpi=$1" -N "$2" -n 4 "--ntasks-per-node=$((4 / $2))"
-        "$CTRUN" --pmi)
-}
-
-by_hydra()
-{
-    # shellcheck disable=SC2054 # a list of nodes
-    launch=(mpiexec.hydra -launcher ssh -launcher-exec "$bed/rsh"
-        -hosts node1,node2 -ppn 2 -n 4 "$CTRUN" --pmi)
-}
-
-by_mpirun()
-{
-    launch=(env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-        mpirun.openmpi --mca plm_rsh_agent "$bed/rsh"
-        -x OMPI_MCA_btl_tcp_if_include --host "node1:2,node2:2" -n 4
-        "$CTRUN" --pmi)
-}
-
-# MPICH 4.0.2 hangs in MPI_Finalize when UCX speaks TCP, under its own mpiexec
-# as well: of it only what sends nothing.
-programs_of() # SUITE MPI
-{
-    programs=(hello ring publish)
-    [ "$1,$2" != bookworm,mpich ] || programs=(hello)
-}
-
-row_of_node() # LABEL SUITE MPI
-{
-    programs_of "$2" "$3"
-    row "$@"
-}
-
-by_srun pmi2 2
-for_guests row_of_node "pmi2, 2 nodes, "
-by_srun pmix 4
-for_guests row_of_node "pmix, 4 nodes, "
-programs=(hello ring publish)
-print_table "$(srun --version)"
-who=root
-for starter in hydra mpirun; do
-    by_$starter
-    programs=(ring)
-    row "$starter, 2 nodes, " trixie mpich
-    row "$starter, 2 nodes, " trixie ompi
-    row "$starter, 2 nodes, " bookworm ompi
-done
-print_table "by rsh"
-who=user
-
-# --- children, and ranks that reach them; 0427-spawn.t has more
-by_srun pmi2 2
-programs=(spawn)
-! have forky "children of MPICH" || row "pmi2, 2 nodes, " forky mpich
-row "pmi2, 2 nodes, " bookworm ompi
-row "pmi2, 2 nodes, " trixie ompi
-print_table "children"
 
 # --- ranks in any order, and any number of them
 for pmi in pmi2 pmix; do

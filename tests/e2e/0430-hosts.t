@@ -136,8 +136,6 @@ is "$(cat "$out")" '0: ring ok 4 bytes 1024 shared 2' "in an allocation: what"
 # --- without Slurm: this machine's Hydra, mpirun and PRRTE, on two nodes by rsh
 who=root
 environment=()
-as_root=(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-    PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1)
 hosts=node1:2,node2:2
 
 by_hydra()
