@@ -32,11 +32,11 @@ struct relay {
     struct relay *next;
     char *name;
     int fds[2];
-    struct stream from[2]; /* fds[i], to the other */
-    size_t charge;         /* what the tool has said and is not done */
-    size_t owed;           /* to the tool, at most */
-    unsigned turns;        /* that the server has let pass since */
-    bool cuts_attributes;  /* relays->cuts_attributes */
+    struct stream from[2];       /* fds[i], to the other */
+    size_t charge;               /* what the tool has said and is not done */
+    size_t owed;                 /* to the tool, at most */
+    unsigned turns;              /* that the server has let pass since */
+    const struct relays *relays; /* its own */
 };
 
 int relays_open(struct relays *relays)
@@ -140,7 +140,7 @@ static void take(struct relay *relay, int side)
     struct stream *stream = &relay->from[side];
 
     fill(stream, relay->fds[side]);
-    if (relay->cuts_attributes && side == TOOL && is_deadly(stream))
+    if (relay->relays->cuts_attributes && side == TOOL && is_deadly(stream))
         cut(relay);
 }
 
@@ -325,7 +325,7 @@ int relays_insert(struct relays *relays, int fd, const char *name)
 
     if (relay == NULL)
         return -1;
-    relay->cuts_attributes = relays->cuts_attributes;
+    relay->relays = relays;
     if (watch(relays, relay) < 0 || dup3(end, fd, O_CLOEXEC) < 0) {
         relay_free(relay);
         return -1;
