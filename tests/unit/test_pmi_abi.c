@@ -21,7 +21,7 @@ static void init_alone(void)
 
 static const char *name(void)
 {
-    static char text[256];
+    static _Thread_local char text[256]; /* of many threads */
 
     ck_assert_int_eq(PMI_KVS_Get_my_name(text, sizeof text), PMI_SUCCESS);
     return text;
