@@ -139,7 +139,7 @@ for name in hydra mpirun; do
 
     # --- what cannot be: said once
     # shellcheck disable=SC2086 # words are wanted
-    for option in -l '--stdin all' '--output x.%r' --tools; do
+    for option in -l '--stdin all' '--output x.%r'; do
         exits 125 "$host, $option" "${mpi[@]}" -n 4 "$CTRUN" $option "$img" \
             /opt/ctrun/hello
         told 'is for ranks that ctrun itself starts' "$host, $option"
