@@ -52,7 +52,7 @@ told 'rank 1 on .*: MPI_Abort\(3\)' "MPI_Abort"
 # --- on two
 who=root
 # shellcheck disable=SC2034 # for guests.sh
-mpi_interface=eth0
+mpi_interface=eth0 nodes=2
 launch=("$work/fluxrun" -N 2 -n 4 -o "$work/enter" "$CTRUN" --pmi)
 two_nodes()
 {
