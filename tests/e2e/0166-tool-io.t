@@ -164,14 +164,6 @@ await lines_in "$out" "^$sum" 3
 is "$(grep -c "^$sum" "$out")" 3 "they have read all of it"
 ends "input of all: the job ends"
 
-# libpmix reads and sends as fast as it can
-start_job 2 --stdin tool -- 'sleep 2; md5sum; exec sleep 1000'
-begin_tool "$work/tool" flood=1 wait < "$work/much"
-await lines_in "$out" "^$sum" 1
-is "$(grep -c "^$sum" "$out")" 1 "a flood of input" || show
-kill_tool
-ends "flood: the job ends"
-
 start_job 2 --stdin tool -- 'exec sleep 1000'
 begin_tool "$work/tool" push=0 < "$work/much"
 sleep 0.5

@@ -12,7 +12,6 @@
  *     stop              pull no longer
  *     push=RANK         let the rank read our stdin, to its end; -1: all
  *     part=RANK         the same, but for the end
- *     flood=RANK        let libpmix do it, by PMIX_IOF_PUSH_STDIN
  *     say=TEXT          print it
  *     sleep=SECONDS
  *     wait              until the server goes
@@ -291,17 +290,6 @@ static int push(const char *nspace, const char *value)
     return push_bytes(nspace, value, NULL, 0);
 }
 
-static int flood(const char *nspace, const char *value)
-{
-    pmix_info_t info;
-    pmix_proc_t who;
-
-    PMIX_LOAD_PROCID(&who, nspace, (pmix_rank_t)atoi(value));
-    memset(&info, 0, sizeof info);
-    PMIX_INFO_LOAD(&info, PMIX_IOF_PUSH_STDIN, NULL, PMIX_BOOL);
-    return fails("flood", PMIx_IOF_push(&who, 1, NULL, &info, 1, NULL, NULL));
-}
-
 /* ---- waiting ---- */
 
 static void on_event(size_t id, pmix_status_t status, const pmix_proc_t *source,
@@ -365,13 +353,11 @@ static const struct row {
     const char *word;
     int (*act)(const char *nspace, const char *value);
 } rows[] = {
-    {"list", list_processes}, {"kill", kill_job},
-    {"signal", send_signal},  {"pull", pull},
-    {"stop", stop},           {"redirect", redirect},
-    {"push", push},           {"part", push_part},
-    {"flood", flood},         {"say", say},
-    {"sleep", rest},          {"wait", await_end},
-    {"stuck", be_stuck},      {"lines", await_lines},
+    {"list", list_processes}, {"kill", kill_job},  {"signal", send_signal},
+    {"pull", pull},           {"stop", stop},      {"redirect", redirect},
+    {"push", push},           {"part", push_part}, {"say", say},
+    {"sleep", rest},          {"wait", await_end}, {"stuck", be_stuck},
+    {"lines", await_lines},
 };
 
 static int act(const char *nspace, const char *word)
