@@ -218,11 +218,16 @@ void pmixsrv_on_closed(const pmix_proc_t *proc)
    say, and connect and groups of none do. */
 static pmix_status_t local_status(const pmix_info_t info[], size_t ninfo)
 {
+#ifdef PMIX_LOCAL_COLLECTIVE_STATUS
     for (size_t i = 0; i < ninfo; i++)
         if (strcmp(info[i].key, PMIX_LOCAL_COLLECTIVE_STATUS) == 0 &&
             info[i].value.type == PMIX_STATUS &&
             info[i].value.data.status != PMIX_SUCCESS)
             return PMIX_ERR_PARTIAL_SUCCESS;
+#else
+    (void)info;
+    (void)ninfo;
+#endif
     return PMIX_SUCCESS;
 }
 
