@@ -259,12 +259,11 @@ static int exchange(struct ctpmi_job *job, struct ct_span name,
         return ct_fail_nomem(reterr);
     if (members == NULL) {
         kvs_drain_fresh(job->kvs, export_entry, &out);
+        keep_sent(fence, &out);
     } else {
         export_sent(job->remote, &out);
         kvs_show_fresh(job->kvs, export_entry, &out);
     }
-    if (members == NULL)
-        keep_sent(fence, &out);
     if (!out.failed)
         server->callbacks.fence(server->ctx, job, fence, fence->name, members,
                                 count, out.buf, out.len);
@@ -447,24 +446,33 @@ int ring_enter(struct call *call, struct ct_span left, struct ct_span right,
     return 0;
 }
 
+/* value: NULL when there is none. */
+static void attr_answer(struct ctpmi_client *client,
+                        const struct ct_span *value)
+{
+    struct reply reply;
+
+    free(client->attr_wait);
+    client->attr_wait = NULL;
+    reply_start(&reply, client, "info-getnodeattr-response");
+    reply_thrid(&reply.out, client, WAIT_ATTR);
+    pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
+    pmi_add_str(&pmi_dialect_2, &reply.out, "found",
+                value != NULL ? "TRUE" : "FALSE");
+    if (value != NULL)
+        pmi_dialect_2.add(&reply.out, "value", *value);
+    reply_send(&reply);
+}
+
 void attr_announce(struct ctpmi_job *job, struct ct_span key,
                    struct ct_span value)
 {
     for (unsigned i = 0; i < job->local_count; i++) {
         struct ctpmi_client *client = job->clients[i];
-        struct reply reply;
 
-        if (client == NULL || client->attr_wait == NULL ||
-            !ct_span_is(key, client->attr_wait))
-            continue;
-        free(client->attr_wait);
-        client->attr_wait = NULL;
-        reply_start(&reply, client, "info-getnodeattr-response");
-        reply_thrid(&reply.out, client, WAIT_ATTR);
-        pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
-        pmi_add_str(&pmi_dialect_2, &reply.out, "found", "TRUE");
-        pmi_dialect_2.add(&reply.out, "value", value);
-        reply_send(&reply);
+        if (client != NULL && client->attr_wait != NULL &&
+            ct_span_is(key, client->attr_wait))
+            attr_answer(client, &value);
     }
 }
 
@@ -473,17 +481,9 @@ static void attr_give_up(struct ctpmi_job *job)
 {
     for (unsigned i = 0; i < job->local_count; i++) {
         struct ctpmi_client *client = job->clients[i];
-        struct reply reply;
 
-        if (client == NULL || client->attr_wait == NULL)
-            continue;
-        free(client->attr_wait);
-        client->attr_wait = NULL;
-        reply_start(&reply, client, "info-getnodeattr-response");
-        reply_thrid(&reply.out, client, WAIT_ATTR);
-        pmi_add_num(&pmi_dialect_2, &reply.out, "rc", 0);
-        pmi_add_str(&pmi_dialect_2, &reply.out, "found", "FALSE");
-        reply_send(&reply);
+        if (client != NULL && client->attr_wait != NULL)
+            attr_answer(client, NULL);
     }
 }
 
