@@ -33,8 +33,8 @@ enum {
 
 static const char key[] = "pmi-here";
 
-/* Its plugin names all its jobs so. */
-static bool is_slurm(const pmix_proc_t *me)
+/* Slurm's plugin names all its jobs so. */
+bool meet_is_due(const pmix_proc_t *me)
 {
     static const char prefix[] = "slurm.pmix.";
 
@@ -115,7 +115,7 @@ void meet(const struct libpmix *lib, const pmix_proc_t *me, unsigned size,
     CT_AUTO_FREE unsigned *first = NULL;
     unsigned count, own;
 
-    if (!is_slurm(me) || map == NULL)
+    if (map == NULL)
         return;
     first = find_first(map, size, me->rank, &count, &own);
     if (first == NULL || count < 2 || first[own] != me->rank)

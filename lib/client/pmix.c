@@ -205,8 +205,11 @@ static pmix_status_t put_pending(struct pmix *pmix, const char *key)
 
 static void meet_others(const struct pmix *pmix)
 {
-    CT_AUTO_FREE char *map = get_text(pmix, PMIX_RANK_WILDCARD, PMIX_ANL_MAP);
+    CT_AUTO_FREE char *map = NULL;
 
+    if (!meet_is_due(&pmix->me))
+        return;
+    map = get_text(pmix, PMIX_RANK_WILDCARD, PMIX_ANL_MAP);
     meet(&pmix->lib, &pmix->me, pmix->client.facts.size, map);
 }
 
