@@ -6,16 +6,6 @@
  */
 #include "guest/pmix/state.h"
 
-#include <string.h>
-
-static bool wants_context(const struct request *request)
-{
-    for (size_t i = 0; i < request->ninfo; i++)
-        if (strcmp(request->info[i].key, PMIX_GROUP_ASSIGN_CONTEXT_ID) == 0)
-            return PMIX_INFO_TRUE(&request->info[i]);
-    return false;
-}
-
 void group_answer(struct request *request, pmix_status_t status, size_t context)
 {
     struct infolist list = {0};
@@ -25,7 +15,8 @@ void group_answer(struct request *request, pmix_status_t status, size_t context)
         .array = (void *)request->targets,
     };
 
-    if (wants_context(request))
+    if (info_is_true(request->info, request->ninfo,
+                     PMIX_GROUP_ASSIGN_CONTEXT_ID))
         infolist_add(&list, PMIX_GROUP_CONTEXT_ID, &context, PMIX_SIZE);
     infolist_add(&list, PMIX_GROUP_MEMBERSHIP, &members, PMIX_DATA_ARRAY);
     request_answer_info(request, status, &list);

@@ -3,6 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool info_is_true(const pmix_info_t *info, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(info[i].key, key) == 0)
+            return PMIX_INFO_TRUE(&info[i]);
+    return false;
+}
+
 static pmix_info_t *next_item(struct infolist *list)
 {
     if (list->count == list->room) {

@@ -16,6 +16,9 @@ struct infolist {
     bool failed; /* there was no memory for one of them */
 };
 
+/* Is there one of that key, and is the first of them true? */
+bool info_is_true(const pmix_info_t *info, size_t count, const char *key);
+
 /* value is copied, as PMIX_INFO_LOAD() does. */
 void infolist_add(struct infolist *list, const char *key, const void *value,
                   pmix_data_type_t type);

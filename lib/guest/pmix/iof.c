@@ -40,14 +40,6 @@ struct pull {
 
 /* ---- what tools want ---- */
 
-static bool has_flag(const pmix_info_t *info, size_t count, const char *key)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(info[i].key, key) == 0)
-            return PMIX_INFO_TRUE(&info[i]);
-    return false;
-}
-
 static bool all_are_known(struct pmixsrv *server, const pmix_proc_t *procs,
                           size_t count)
 {
@@ -85,10 +77,10 @@ pmix_status_t iof_judge(struct pmixsrv *server, const pmix_proc_t *procs,
 {
     if (!server->config.forwards)
         return PMIX_ERR_NOT_SUPPORTED;
-    if (has_flag(info, ninfo, PMIX_IOF_STOP))
+    if (info_is_true(info, ninfo, PMIX_IOF_STOP))
         return PMIX_SUCCESS;
     if ((channels & PMIX_FWD_STDIN_CHANNEL) != 0 ||
-        has_flag(info, ninfo, PMIX_IOF_REDIRECT))
+        info_is_true(info, ninfo, PMIX_IOF_REDIRECT))
         return PMIX_ERR_NOT_SUPPORTED;
     return judge_procs(server, procs, count);
 }
@@ -118,7 +110,7 @@ static void end_pulls(struct pmixsrv *server)
         push_out_kept();
 }
 
-/* request->copied has the directives, request->data the processes. */
+/* request->data has the processes. */
 static void add_pull(struct iof *iof, struct request *request)
 {
     struct pull *pull = calloc(1, sizeof *pull);

@@ -5,7 +5,6 @@
 #include "guest/pmix/state.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { OVERHEAD = 256 }; /* of a request, so that empty ones count, too */
 
@@ -19,11 +18,8 @@ struct pmixsrv_push {
 /* Without bytes, or with the word for it, it is the last. */
 static bool is_last(const struct request *request)
 {
-    for (size_t i = 0; i < request->ninfo; i++)
-        if (strcmp(request->info[i].key, PMIX_IOF_COMPLETE) == 0 &&
-            PMIX_INFO_TRUE(&request->info[i]))
-            return true;
-    return request->object == NULL || request->object->size == 0;
+    return request->object == NULL || request->object->size == 0 ||
+           info_is_true(request->info, request->ninfo, PMIX_IOF_COMPLETE);
 }
 
 static size_t size_of(const struct request *request)
