@@ -185,10 +185,24 @@ static void on_registered(pmix_status_t status, size_t id, void *ctx)
     pthread_mutex_unlock(&lock);
 }
 
+/* Of who is answered later. */
+enum { PENDING = 1 };
+
+static pmix_status_t await_answer(const pmix_status_t *status)
+{
+    pmix_status_t rc;
+
+    pthread_mutex_lock(&lock);
+    while (*status == PENDING)
+        pthread_cond_wait(&changed, &lock);
+    rc = *status;
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
 static int pull_with(const char *nspace, const char *value, pmix_info_t *info,
                      size_t ninfo)
 {
-    enum { PENDING = 1 };
     pmix_status_t status = PENDING, rc;
     pmix_proc_t who;
 
@@ -199,14 +213,7 @@ static int pull_with(const char *nspace, const char *value, pmix_info_t *info,
                        PMIX_FWD_STDOUT_CHANNEL | PMIX_FWD_STDERR_CHANNEL |
                            PMIX_FWD_STDDIAG_CHANNEL,
                        on_output, on_registered, &status);
-    if (rc == PMIX_SUCCESS) {
-        pthread_mutex_lock(&lock);
-        while (status == PENDING)
-            pthread_cond_wait(&changed, &lock);
-        pthread_mutex_unlock(&lock);
-        rc = status;
-    }
-    return fails("pull", rc);
+    return fails("pull", rc == PMIX_SUCCESS ? await_answer(&status) : rc);
 }
 
 static int pull(const char *nspace, const char *value)
@@ -253,7 +260,6 @@ static void on_pushed(pmix_status_t status, void *ctx)
 static int push_bytes(const char *nspace, const char *value, char *bytes,
                       size_t len)
 {
-    enum { PENDING = 1 };
     pmix_status_t status = PENDING, rc;
     pmix_byte_object_t object = {.bytes = bytes, .size = len};
     pmix_proc_t who;
@@ -262,14 +268,7 @@ static int push_bytes(const char *nspace, const char *value, char *bytes,
                      value[0] != '-' ? (pmix_rank_t)atoi(value)
                                      : PMIX_RANK_WILDCARD);
     rc = PMIx_IOF_push(&who, 1, &object, NULL, 0, on_pushed, &status);
-    if (rc == PMIX_SUCCESS) {
-        pthread_mutex_lock(&lock);
-        while (status == PENDING)
-            pthread_cond_wait(&changed, &lock);
-        pthread_mutex_unlock(&lock);
-        rc = status;
-    }
-    return fails("push", rc);
+    return fails("push", rc == PMIX_SUCCESS ? await_answer(&status) : rc);
 }
 
 static int push_part(const char *nspace, const char *value)
