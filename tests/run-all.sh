@@ -249,6 +249,13 @@ tests_of() # LOG PASS|FAIL
     fi
 }
 
+# The names of what failed: Automake's tests, and those of tests/e2e/run.
+failures() # STAGE LOG
+{
+    grep -E '^(FAIL|ERROR|XPASS): |^ +(not ok |Bail out|ended with )' "$2" |
+        sed "s/^ */$1: /"
+}
+
 # A stage counts as the tests it has, or else as one.
 account() # NAME STATUS SECONDS
 {
@@ -264,9 +271,10 @@ account() # NAME STATUS SECONDS
     failed=$((failed + bad))
     stamp "$name: $good passed, $bad failed ($3s)"
     [ "$bad" -gt 0 ] || return 0
-    echo "--- the end of $log"
-    tail -n 150 "$log"
+    echo "--- the end of $log, without its tables"
+    grep -v '^|' "$log" | tail -n 150
     echo "---"
+    failures "$name" "$log" >> "$work/failures"
     return 1
 }
 
@@ -345,7 +353,10 @@ main()
         stage clang && stage fuzz
     fi
     stamp "done"
-    [ "$failed" -eq 0 ] || echo "logs: $work/log"
+    if [ "$failed" -gt 0 ]; then
+        echo "logs: $work/log"
+        [ ! -e "$work/failures" ] || cat "$work/failures"
+    fi
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
 }
