@@ -241,6 +241,7 @@ prepare()
     out=$work/out
     err=$work/err
     report=$work/report
+    left=$work/left
     trap leave EXIT
     trap 'exit 1' HUP INT PIPE TERM
     make_user
@@ -378,6 +379,7 @@ start()
     rm -f "$report"
     : > "$out" # for who waits for words, before the subshell does it
     : > "$err"
+    : > "$left"
     snapshot > "$work/before"
     (cd "$work" && exec "$supervise" "$report" "$deadline" "${prefix[@]}" \
         "$@") < "$input" > "$out" 2> "$err" &
@@ -423,7 +425,8 @@ run()
 # Did the last run end in time, with nothing left?
 clean()
 {
-    ! grep -q '^hung' "$report" && [ -z "$(leftovers)" ]
+    leftovers > "$left"
+    ! grep -q '^hung' "$report" && [ ! -s "$left" ]
 }
 
 show()
@@ -431,9 +434,9 @@ show()
     diag "$last" "exit code $rc; $(tr '\n' ';' < "$report")" \
         "--- stdout" "$(head -c 1500 "$out" | tr -d '\000')" \
         "--- stderr" "$(head -c 3000 "$err" | tr -d '\000')"
-    if [ -n "$(leftovers)" ]; then
-        diag "--- left or gone" "$(leftovers)"
-    fi
+    # what clean() saw may have gone since
+    [ -s "$left" ] || leftovers > "$left"
+    [ ! -s "$left" ] || diag "--- left or gone" "$(cat "$left")"
 }
 
 # The last run: this exit code, in time, nothing left.
