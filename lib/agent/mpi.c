@@ -8,6 +8,7 @@
 #include "elf/closure.h"
 #include "elf/elf.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ static const struct mpi_row *find_row(struct ct_span name)
 struct search {
     const struct mpi_row *row;
     struct mpi_info info;
+    bool settled;     /* the cache cannot outdo it */
     bool cached_pmi;  /* those of the cache count, too */
     struct strv *pmi; /* where they are */
 };
@@ -122,7 +124,7 @@ static bool visit_needed(void *ctx, const char *name, const char *path, int fd)
     note_pmi(search, ct_span_str(name), ct_span_str(path));
     if (better(search, row)) {
         found(search, row, path, fd);
-        search->info.linked = true;
+        search->info.linked = search->settled = true;
     }
     return true;
 }
@@ -135,7 +137,7 @@ static bool visit_cached(void *ctx, struct ct_span name, struct ct_span path)
 
     if (search->cached_pmi)
         note_pmi(search, name, path);
-    if (!search->info.linked && better(search, row)) {
+    if (!search->settled && better(search, row)) {
         snprintf(text, sizeof text, "%.*s", (int)path.len, path.ptr);
         found(search, row, text, -1);
     }
@@ -151,6 +153,63 @@ static int open_file(int rootfd, const char *path, struct stat *st)
     if (fd < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
         return -1;
     return ct_steal_fd(&fd);
+}
+
+/* A directory settles it that has an MPI itself, not what that may load. */
+static bool settles(const struct mpi_row *row)
+{
+    return row != NULL && strncmp(row->soname, "libmpi", 6) == 0;
+}
+
+static void visit_directory(struct search *search, struct ct_span dir, DIR *all)
+{
+    char path[sizeof search->info.library];
+    const struct dirent *entry;
+
+    while ((entry = readdir(all)) != NULL) {
+        const struct mpi_row *row = find_row(ct_span_str(entry->d_name));
+
+        if (better(search, row) &&
+            (size_t)snprintf(path, sizeof path, "%.*s/%s", (int)dir.len,
+                             dir.ptr, entry->d_name) < sizeof path)
+            found(search, row, path, -1);
+    }
+}
+
+static DIR *open_directory(int rootfd, struct ct_span name)
+{
+    CT_AUTO_FREE char *path = ct_span_dup(name);
+    CT_AUTO_FD int fd =
+        path != NULL ? kernel_open_in_root(rootfd, path, O_RDONLY | O_DIRECTORY)
+                     : -1;
+    DIR *all = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (all != NULL)
+        ct_steal_fd(&fd);
+    return all;
+}
+
+/*
+ * An image whose MPI is at a place of its own often names that place in
+ * LD_LIBRARY_PATH alone; the first directory that has one counts, as for ld.so.
+ */
+static void search_path(int rootfd, const char *library_path,
+                        struct search *search)
+{
+    struct ct_span rest = ct_span_str(library_path != NULL ? library_path : "");
+
+    while (rest.len > 0 && !search->settled) {
+        struct ct_span dir = ct_span_cut(&rest, ':');
+        DIR *all = dir.len > 0 && dir.ptr[0] == '/'
+                       ? open_directory(rootfd, dir)
+                       : NULL;
+
+        if (all == NULL)
+            continue;
+        visit_directory(search, dir, all);
+        closedir(all);
+        search->settled = settles(search->row);
+    }
 }
 
 /* What the image has, for a script or a program that loads its MPI later. */
@@ -186,7 +245,9 @@ void mpi_inspect(const char *path, const char *library_path, int rootfd,
 
     /* A script is no error: it has no needs of its own. */
     elf_walk(rootfd, path, library_path, visit_needed, &search, NULL);
-    if (search.row == NULL || all_pmi)
+    if (search.row == NULL)
+        search_path(rootfd, library_path, &search);
+    if (!search.settled || all_pmi)
         search_cache(rootfd, &search);
     complete(rootfd, &search);
     pack_u32(details, search.info.wire);

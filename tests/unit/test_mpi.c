@@ -287,6 +287,30 @@ START_TEST(scripts_of_an_image_that_has_an_mpi)
 }
 END_TEST
 
+/* Also the cache must not outdo an MPI that LD_LIBRARY_PATH leads to. */
+START_TEST(scripts_of_an_image_that_says_where_its_mpi_is)
+{
+    struct mpi_info info;
+
+    write_script();
+    ck_assert(shell("mkdir -p root/opt/ompi root/opt/pmix;"
+                    "cp root/usr/lib/libmpi.so.40 root/opt/ompi;"
+                    "cp root/usr/lib/libpmix.so.2 root/opt/pmix;"
+                    "rm -f root/etc/ld.so.cache"));
+    info = inspect(root, "/bin/script", ":/none:/opt/ompi:/usr/lib");
+    check_info(&info, MPI_WIRE_PMIX, "Open MPI", 0, "/opt/ompi/libmpi.so.40");
+    ck_assert(!info.linked);
+    write_cache("root/etc/ld.so.cache", "libmpich.so.12",
+                "/usr/lib/libmpich.so.12");
+    info = inspect(root, "/bin/script", "/opt/ompi");
+    check_info(&info, MPI_WIRE_PMIX, "Open MPI", 0, "/opt/ompi/libmpi.so.40");
+    info = inspect(root, "/bin/script", "/opt/pmix");
+    check_info(&info, MPI_WIRE_PMI, "MPICH 4.0.2", 4,
+               "/usr/lib/libmpich.so.12");
+    ck_assert(shell("rm -r root/opt/ompi root/opt/pmix root/etc/ld.so.cache"));
+}
+END_TEST
+
 START_TEST(listed_and_not_there)
 {
     struct mpi_info info;
@@ -514,6 +538,7 @@ static TCase *make_case(void)
     tcase_add_loop_test(tc, linked_programs, 0, COUNT(programs));
     tcase_add_test(tc, programs_without_mpi);
     tcase_add_test(tc, scripts_of_an_image_that_has_an_mpi);
+    tcase_add_test(tc, scripts_of_an_image_that_says_where_its_mpi_is);
     tcase_add_test(tc, listed_and_not_there);
     tcase_add_test(tc, links_stay_in_the_image);
     tcase_add_loop_test(tc, libraries_of_pmi, 0, COUNT(needing_pmi));
