@@ -265,6 +265,28 @@ static void try_to_read(const struct neighbour *next, char *ret, size_t room)
         snprintf(ret, room, "yes");
 }
 
+/*
+ * By names, and not by MPI_COMM_TYPE_SHARED: whom an MPI shares memory with is
+ * its own choice, and MPICH 5 does with nobody as Debian builds it.
+ */
+static void split_by_node(int rank, MPI_Comm *ret)
+{
+    char mine[MPI_MAX_PROCESSOR_NAME] = "", *all;
+    int len, size, first = 0;
+
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    MPI_Get_processor_name(mine, &len);
+    all = calloc((size_t)size, sizeof mine);
+    if (all == NULL)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    MPI_Allgather(mine, sizeof mine, MPI_CHAR, all, sizeof mine, MPI_CHAR,
+                  MPI_COMM_WORLD);
+    while (strcmp(all + (size_t)first * sizeof mine, mine) != 0)
+        first++;
+    free(all);
+    MPI_Comm_split(MPI_COMM_WORLD, first, rank, ret);
+}
+
 /* Large messages between ranks of a node are copied once where this works. */
 static void find_memory(int rank, char *ret, size_t room)
 {
@@ -273,8 +295,7 @@ static void find_memory(int rank, char *ret, size_t room)
     MPI_Comm node;
     int local, size;
 
-    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank,
-                        MPI_INFO_NULL, &node);
+    split_by_node(rank, &node);
     MPI_Comm_rank(node, &local);
     MPI_Comm_size(node, &size);
     MPI_Sendrecv(&mine, sizeof mine, MPI_BYTE, (local + size - 1) % size, 0,
