@@ -532,13 +532,20 @@ static int add_quirks(const struct agent *agent, struct strv *env)
     return 0;
 }
 
+/* Open MPI's own word to its children, who meet their parents there. */
+static bool is_port(const char *variable)
+{
+    return strncmp(variable, "OMPI_PARENT_PORT=", 17) == 0;
+}
+
 /* What a parent hands to its children, but for what is ours to say. */
 static int add_parents(const struct proc *proc, struct strv *env)
 {
     const struct strv *given = &proc->job->apps[proc->app].env;
 
     for (size_t i = 0; i < given->count; i++)
-        if (environ_refuses(given->items[i], false, true) == NULL &&
+        if ((is_port(given->items[i]) ||
+             environ_refuses(given->items[i], false, true) == NULL) &&
             strv_add(env, given->items[i]) < 0)
             return -1;
     return 0;

@@ -32,6 +32,7 @@ static const struct row launchers[] = {
     {"OMPI_COMMAND", "another launcher's: Open MPI"},
     {"OMPI_ARGV", "another launcher's: Open MPI"},
     {"OMPI_NUM_APP_CTX", "another launcher's: Open MPI"},
+    {"OMPI_PARENT_PORT", "another job's: its parents are no parents here"},
     {"OMPI_MCA_initial_wdir", "another launcher's: Open MPI"},
     {"OMPI_MCA_mpi_oversubscribe", "another launcher's: Open MPI"},
     {"OMPI_MCA_shmem_RUNTIME_QUERY_hint", "another launcher's: Open MPI"},

@@ -31,6 +31,8 @@ static const struct held {
     {"OMPI_APP_CTX_NUM_PROCS=4", "another launcher's: Open MPI"},
     {"OMPI_FIRST_RANKS=0", "another launcher's: Open MPI"},
     {"OMPI_FILE_LOCATION=/x", "another launcher's: Open MPI"},
+    {"OMPI_PARENT_PORT=5.0.1:1",
+     "another job's: its parents are no parents here"},
     {"OMPI_MCA_ess=env", "another launcher's: Open MPI"},
     {"OMPI_MCA_ess_base_jobid=1", "another launcher's: Open MPI"},
     {"OMPI_MCA_orte_hnp_uri=x", "another launcher's: Open MPI"},
