@@ -141,15 +141,25 @@ static bool is_expected_to_speak(const struct proc *proc)
            (job->size > 1 && job->apps[proc->app].mpi.linked);
 }
 
+/* Of a command that is no ELF file it is not known which MPI it starts. */
+static const char *other_wire(const struct proc *proc)
+{
+    if (proc->job->apps[proc->app].mpi.linked)
+        return "";
+    return proc->job->family == FAMILY_PMIX
+               ? "if it starts a program of MPICH's kin, say --pmi=pmi1, and "
+               : "if it starts a program of Open MPI, say --pmi=pmix, and ";
+}
+
 static void judge_silent(struct proc *proc)
 {
     char mpi[300];
 
     proc_fail(proc, AGENT_BROKEN, 0,
               "'%s' ended without a word of PMI, so it was no part of the "
-              "job's world: %s; if it is not to use MPI, say --pmi=none",
-              proc->job->apps[proc->app].name,
-              whose_mpi(proc, mpi, sizeof mpi));
+              "job's world: %s; %sif it is not to use MPI, say --pmi=none",
+              proc->job->apps[proc->app].name, whose_mpi(proc, mpi, sizeof mpi),
+              other_wire(proc));
 }
 
 /* --pmi=pmi1, --pmi=pmi2 */

@@ -30,6 +30,11 @@ done
 exits 125 "linked with MPI, two ranks" ctrun -n 2 "$sif" /opt/ctrun/noinit
 exits 0 "linked with MPI, one rank" ctrun "$sif" /opt/ctrun/noinit
 exits 125 "--pmi hostname" ctrun -n 2 --pmi "$sif" hostname
+like "$(cat "$err")" 'Open MPI, say --pmi=pmix' \
+    "--pmi hostname: what else it could have been"
+exits 125 "--pmi=pmix hostname" ctrun -n 2 --pmi=pmix "$sif" hostname
+like "$(cat "$err")" 'MPICH.*, say --pmi=pmi1' \
+    "--pmi=pmix hostname: what else it could have been"
 exits 125 "one of two is silent" ctrun -n 2 --pmi "$sif" bash -c '
     [ $CTRUN_RANK = 1 ] && exit 0
     printf "cmd=init pmi_version=1 pmi_subversion=1\n" >&$PMI_FD
