@@ -6,7 +6,9 @@
 #ifndef CT_TEST_FAKEPMI_H
 #define CT_TEST_FAKEPMI_H
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -515,6 +517,85 @@ static inline void fake_judge(const struct fake *fake,
     else if (plan->fault->outcome == FAKE_FAILS && strict)
         ck_assert_msg(code != 0, "PMI-%d %s, %s: 0", plan->dialect,
                       plan->command, plan->fault->name);
+}
+
+/* ---- the tests of a library ---- */
+
+/* A call of the library, and the question of it that is answered wrongly. */
+struct fake_call {
+    const char *command;
+    int dialect;
+    int (*call)(void);
+    bool strict; /* else an error is not worth telling */
+};
+
+struct fake_library {
+    const char *name;
+    const struct fake_call *calls;
+    int count;
+    int (*init)(void);
+    void (*ask_on)(void); /* calls that return whatever has happened */
+    /* how what is longer than the caller's room is got */
+    const char *get_command;
+    int get_dialect;
+    void (*get)(char *buf, int size);
+};
+
+static const struct fake_library *fake_library; /* the one under test */
+
+START_TEST(every_call_survives_every_answer)
+{
+    const struct fake_call *call = &fake_library->calls[_i / FAKE_FAULTS];
+    const struct fake_plan plan = {
+        .dialect = call->dialect,
+        .command = call->command,
+        .fault = &fake_faults[_i % FAKE_FAULTS],
+    };
+    struct fake fake = fake_start(&plan);
+    int code = fake_library->init();
+
+    if (!*fake.injected) {
+        ck_assert_int_eq(code, 0);
+        code = call->call();
+    }
+    fake_judge(&fake, &plan, code, call->strict);
+    fake_library->ask_on();
+    fake_end(&fake);
+}
+END_TEST
+
+/* A value longer than the caller's room stays within it. */
+START_TEST(no_answer_is_longer_than_the_room)
+{
+    static const struct fake_fault fault = {"a value that is too long",
+                                            FAKE_EITHER, fault_long_value};
+    const struct fake_plan plan = {.dialect = fake_library->get_dialect,
+                                   .command = fake_library->get_command,
+                                   .fault = &fault};
+    struct fake fake = fake_start(&plan);
+    char small[16];
+
+    memset(small, 'g', sizeof small);
+    fake_library->init();
+    fake_library->get(small, 8);
+    for (size_t i = 8; i < sizeof small; i++)
+        ck_assert_int_eq(small[i], 'g');
+    fake_end(&fake);
+}
+END_TEST
+
+static inline void fake_add_tests(TCase *tc)
+{
+    tcase_add_loop_test(tc, every_call_survives_every_answer, 0,
+                        fake_library->count * FAKE_FAULTS);
+    tcase_add_test(tc, no_answer_is_longer_than_the_room);
+}
+
+static inline int fake_main(const struct fake_library *library)
+{
+    fake_library = library;
+    signal(SIGPIPE, SIG_DFL);
+    return run_suite(library->name, fake_add_tests);
 }
 
 #endif

@@ -8,8 +8,8 @@
 #define CT_UNIT_SERVER_H
 
 #include "ctpmi.h"
+#include "tests/unit/suite.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -464,23 +464,6 @@ static inline void expect_fault(struct host *host, unsigned rank,
     for (; *words != NULL; words++)
         ck_assert_msg(strstr(host->fault[0].text, *words) != NULL,
                       "no '%s' in '%s'", *words, host->fault[0].text);
-}
-
-/* ---- a program of tests ---- */
-
-static inline int run_suite(const char *name, void (*add)(TCase *tc))
-{
-    Suite *suite = suite_create(name);
-    TCase *tc = tcase_create(name);
-    SRunner *runner = srunner_create(suite);
-
-    suite_add_tcase(suite, tc);
-    tcase_set_timeout(tc, 60);
-    add(tc);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 #endif

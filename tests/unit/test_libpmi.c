@@ -5,8 +5,6 @@
 #include "client/abi/pmi.h"
 #include "fakepmi.h"
 
-#include <signal.h>
-
 static char room[1024];
 static int number;
 
@@ -89,12 +87,7 @@ static int do_finalize(void)
     return PMI_Finalize();
 }
 
-static const struct {
-    const char *command;
-    int dialect;
-    int (*call)(void);
-    bool strict; /* else an error is not worth telling */
-} calls[] = {
+static const struct fake_call calls[] = {
     {"init", 1, do_init, true},
     {"get_maxes", 1, do_max, true},
     {"get_my_kvsname", 1, do_name, true},
@@ -122,8 +115,6 @@ static const struct {
     {"finalize", 2, do_finalize, false},
 };
 
-enum { CALLS = sizeof calls / sizeof *calls };
-
 /* Whatever has happened: these return. */
 static void ask_on(void)
 {
@@ -136,58 +127,23 @@ static void ask_on(void)
     do_put();
 }
 
-START_TEST(every_call_survives_every_answer)
+static void get_into(char *buf, int length)
 {
-    const struct fake_plan plan = {
-        .dialect = calls[_i / FAKE_FAULTS].dialect,
-        .command = calls[_i / FAKE_FAULTS].command,
-        .fault = &fake_faults[_i % FAKE_FAULTS],
-    };
-    struct fake fake = fake_start(&plan);
-    int code = do_init();
-
-    if (!*fake.injected) {
-        ck_assert_int_eq(code, 0);
-        code = calls[_i / FAKE_FAULTS].call();
-    }
-    fake_judge(&fake, &plan, code, calls[_i / FAKE_FAULTS].strict);
-    ask_on();
-    fake_end(&fake);
+    PMI_KVS_Get("fake.0", "k", buf, length);
 }
-END_TEST
-
-/* A value longer than the caller's room stays within it. */
-START_TEST(no_answer_is_longer_than_the_room)
-{
-    static const struct fake_fault fault = {"a value that is too long",
-                                            FAKE_EITHER, fault_long_value};
-    const struct fake_plan plan = {
-        .dialect = 1, .command = "get", .fault = &fault};
-    struct fake fake = fake_start(&plan);
-    char small[16];
-
-    memset(small, 'g', sizeof small);
-    do_init();
-    PMI_KVS_Get("fake.0", "k", small, 8);
-    for (size_t i = 8; i < sizeof small; i++)
-        ck_assert_int_eq(small[i], 'g');
-    fake_end(&fake);
-}
-END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("libpmi");
-    TCase *tc = tcase_create("libpmi");
-    SRunner *runner = srunner_create(suite);
+    static const struct fake_library library = {
+        .name = "libpmi",
+        .calls = calls,
+        .count = sizeof calls / sizeof *calls,
+        .init = do_init,
+        .ask_on = ask_on,
+        .get_command = "get",
+        .get_dialect = 1,
+        .get = get_into,
+    };
 
-    signal(SIGPIPE, SIG_DFL);
-    suite_add_tcase(suite, tc);
-    tcase_add_loop_test(tc, every_call_survives_every_answer, 0,
-                        CALLS * FAKE_FAULTS);
-    tcase_add_test(tc, no_answer_is_longer_than_the_room);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return fake_main(&library);
 }
