@@ -466,4 +466,32 @@ static inline void expect_fault(struct host *host, unsigned rank,
                       "no '%s' in '%s'", *words, host->fault[0].text);
 }
 
+static inline void expect_list(const char *const *list,
+                               const char *const *expected)
+{
+    size_t i = 0;
+
+    for (; expected[i] != NULL; i++)
+        ck_assert_str_eq(list[i], expected[i]);
+    ck_assert_ptr_null(list[i]);
+}
+
+/* What a rank spawns in tests of either wire: "./a b" twice, and "b". */
+static inline void expect_two_commands(const struct ctpmi_spawn *spawn)
+{
+    static const char *const argv_a[] = {"./a b", "two  words ", "k=v;x", "",
+                                         NULL};
+    static const char *const info_a[] = {"wdir", "/a b", NULL};
+    static const char *const argv_b[] = {"b", NULL};
+    static const char *const none[] = {NULL};
+
+    ck_assert_uint_eq(spawn->count, 2);
+    ck_assert_uint_eq(spawn->commands[0].maxprocs, 2);
+    expect_list(spawn->commands[0].argv, argv_a);
+    expect_list(spawn->commands[0].info, info_a);
+    ck_assert_uint_eq(spawn->commands[1].maxprocs, 1);
+    expect_list(spawn->commands[1].argv, argv_b);
+    expect_list(spawn->commands[1].info, none);
+}
+
 #endif
