@@ -116,6 +116,14 @@ void code_is(const char *name, int code, int expected)
     check(code == expected, name, "%s", code_name(code));
 }
 
+void within_room(const char *name, const char *buf, size_t from, size_t to)
+{
+    while (from < to && buf[from] == GUARD)
+        from++;
+    check(from >= to, name, "%s",
+          from >= to ? "within its room" : "beyond its room");
+}
+
 void number_is(const char *name, int number, int expected)
 {
     check(number == expected, name, "%d", number);
@@ -309,6 +317,14 @@ int conform_run(const struct conform_test *tests, char **words,
         run_between(tests, words, init, finalize);
     run_all(tests, words, AFTER);
     return self.wrong > 0;
+}
+
+int conform_main(int argc, char **argv, const struct conform_test *tests,
+                 void (*init)(void), void (*finalize)(void))
+{
+    if (argc > 3 && strcmp(argv[1], "child") == 0)
+        return conform_child(argc, argv);
+    return conform_run(tests, argv + 1, init, finalize);
 }
 
 /* ---- neighbours ---- */

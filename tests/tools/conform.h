@@ -106,6 +106,10 @@ void try_call(const char *name, int (*call)(void), bool bad);
 int conform_run(const struct conform_test *tests, char **words,
                 void (*init)(void), void (*finalize)(void));
 
+/* The same for the words of a command line, or what a child of a spawn does. */
+int conform_main(int argc, char **argv, const struct conform_test *tests,
+                 void (*init)(void), void (*finalize)(void));
+
 /* A program that is no run of tests tells as that one, and ends in time. */
 void conform_as(const char *who, const char *test);
 
@@ -152,6 +156,18 @@ struct conform_call {
     bool bad;
 };
 void try_calls(const struct conform_call *calls);
+
+/* Such a call. */
+#define CALL(name, expression)                                                 \
+    static int null_##name(void)                                               \
+    {                                                                          \
+        return expression;                                                     \
+    }
+
+/* What fills a buffer before a call, and must still be there from this byte to
+   before that one when it has returned. */
+enum { GUARD = 0x5a };
+void within_room(const char *name, const char *buf, size_t from, size_t to);
 
 /* A text of that length to be got back: one for each seed. */
 const char *text_of(char *buf, size_t len, unsigned seed);
