@@ -71,17 +71,6 @@ static int get_extra(struct client *client, const char *command,
     return 0;
 }
 
-static int get_kvsname(struct client *client, struct ct_error *reterr)
-{
-    struct client_facts *facts = &client->facts;
-
-    talk_begin(client, "get_my_kvsname");
-    if (talk_do(client, "my_kvsname", reterr) < 0)
-        return -1;
-    return talk_word(client, "kvsname", facts->jobid, sizeof facts->jobid,
-                     reterr);
-}
-
 static int begin(struct client *client, const struct client_start *start,
                  struct ct_error *reterr)
 {
@@ -99,7 +88,8 @@ static int begin(struct client *client, const struct client_start *start,
         get_extra(client, "get_universe_size", "universe_size", "size",
                   &facts->universe_size, reterr) < 0)
         return -1;
-    return get_kvsname(client, reterr);
+    return talk_jobid(client, "get_my_kvsname", "my_kvsname", "kvsname",
+                      reterr);
 }
 
 static int put_text(struct client *client, const char *key, const char *text,
@@ -292,15 +282,6 @@ static int lookup(struct client *client, const char *name,
     return talk_get(client, "lookup_result", "port", ret, reterr);
 }
 
-static void add_preputs(struct client *client, const struct client_spawn *spawn)
-{
-    talk_num(client, "preput_num", (long)spawn->preput_count);
-    for (size_t i = 0; i < spawn->preput_count; i++) {
-        talk_key_item(client, "preput_key_", i, spawn->preputs[i].key);
-        talk_value_item(client, "preput_val_", i, spawn->preputs[i].value);
-    }
-}
-
 /* Old servers take the preputs of the last block, new ones of the first. */
 static void add_command(struct client *client, const struct client_spawn *spawn,
                         size_t i)
@@ -315,12 +296,8 @@ static void add_command(struct client *client, const struct client_spawn *spawn,
     for (size_t j = 0; j < command->argc; j++)
         talk_item(client, "arg", j + 1, command->argv[j]);
     talk_num(client, "argcnt", (long)command->argc);
-    add_preputs(client, spawn);
-    talk_num(client, "info_num", (long)command->info_count);
-    for (size_t j = 0; j < command->info_count; j++) {
-        talk_item(client, "info_key_", j, command->infos[j].key);
-        talk_item(client, "info_val_", j, command->infos[j].value);
-    }
+    talk_preputs(client, "preput_num", "preput_key_", "preput_val_", spawn);
+    talk_infos(client, "info_num", "info_key_", "info_val_", command);
     talk_end_block(client);
 }
 

@@ -58,17 +58,6 @@ static int fullinit(struct client *client, const struct client_start *start,
     return read_facts(client, reterr);
 }
 
-static int get_jobid(struct client *client, struct ct_error *reterr)
-{
-    struct client_facts *facts = &client->facts;
-
-    talk_begin(client, "job-getid");
-    if (talk_do(client, "job-getid-response", reterr) < 0)
-        return -1;
-    return talk_word(client, "jobid", facts->jobid, sizeof facts->jobid,
-                     reterr);
-}
-
 static int begin(struct client *client, const struct client_start *start,
                  struct ct_error *reterr)
 {
@@ -79,7 +68,8 @@ static int begin(struct client *client, const struct client_start *start,
     }
     if (init(client, reterr) < 0 || fullinit(client, start, reterr) < 0)
         return -1;
-    return get_jobid(client, reterr);
+    return talk_jobid(client, "job-getid", "job-getid-response", "jobid",
+                      reterr);
 }
 
 static int put_text(struct client *client, const char *key, const char *text,
@@ -244,15 +234,6 @@ static int lookup(struct client *client, const char *name,
                       reterr);
 }
 
-static void add_preputs(struct client *client, const struct client_spawn *spawn)
-{
-    talk_num(client, "preputcount", (long)spawn->preput_count);
-    for (size_t i = 0; i < spawn->preput_count; i++) {
-        talk_key_item(client, "ppkey", i, spawn->preputs[i].key);
-        talk_value_item(client, "ppval", i, spawn->preputs[i].value);
-    }
-}
-
 static void add_command(struct client *client,
                         const struct client_command *command)
 {
@@ -261,11 +242,7 @@ static void add_command(struct client *client,
     talk_num(client, "argc", (long)command->argc);
     for (size_t i = 0; i < command->argc; i++)
         talk_item(client, "argv", i, command->argv[i]);
-    talk_num(client, "infokeycount", (long)command->info_count);
-    for (size_t i = 0; i < command->info_count; i++) {
-        talk_item(client, "infokey", i, command->infos[i].key);
-        talk_item(client, "infoval", i, command->infos[i].value);
-    }
+    talk_infos(client, "infokeycount", "infokey", "infoval", command);
 }
 
 /* Slurm takes the pairs in this order only; Hydra tells no jobid. */
@@ -277,7 +254,7 @@ static int spawn(struct client *client, const struct client_spawn *spawn,
     (void)code_count;
     talk_begin(client, "spawn");
     talk_num(client, "ncmds", (long)spawn->count);
-    add_preputs(client, spawn);
+    talk_preputs(client, "preputcount", "ppkey", "ppval", spawn);
     for (size_t i = 0; i < spawn->count; i++)
         add_command(client, &spawn->commands[i]);
     if (talk_do(client, "spawn-response", reterr) < 0)

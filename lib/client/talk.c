@@ -105,16 +105,16 @@ void talk_item(struct client *client, const char *prefix, size_t number,
     talk_str(client, item_key(key, prefix, number), value);
 }
 
-void talk_value_item(struct client *client, const char *prefix, size_t number,
-                     const char *value)
+static void value_item(struct client *client, const char *prefix, size_t number,
+                       const char *value)
 {
     char key[ITEM_SIZE];
 
     talk_value_of(client, item_key(key, prefix, number), value);
 }
 
-void talk_key_item(struct client *client, const char *prefix, size_t number,
-                   const char *value)
+static void key_item(struct client *client, const char *prefix, size_t number,
+                     const char *value)
 {
     struct talk *talk = talk_of(client);
     char key[ITEM_SIZE], name[CLIENT_KEY_SIZE];
@@ -125,6 +125,28 @@ void talk_key_item(struct client *client, const char *prefix, size_t number,
         talk->out.broken = true;
     else
         talk_str(client, item_key(key, prefix, number), text);
+}
+
+void talk_preputs(struct client *client, const char *number,
+                  const char *key_prefix, const char *value_prefix,
+                  const struct client_spawn *spawn)
+{
+    talk_num(client, number, (long)spawn->preput_count);
+    for (size_t i = 0; i < spawn->preput_count; i++) {
+        key_item(client, key_prefix, i, spawn->preputs[i].key);
+        value_item(client, value_prefix, i, spawn->preputs[i].value);
+    }
+}
+
+void talk_infos(struct client *client, const char *number,
+                const char *key_prefix, const char *value_prefix,
+                const struct client_command *command)
+{
+    talk_num(client, number, (long)command->info_count);
+    for (size_t i = 0; i < command->info_count; i++) {
+        talk_item(client, key_prefix, i, command->infos[i].key);
+        talk_item(client, value_prefix, i, command->infos[i].value);
+    }
 }
 
 /* Say of what question *reterr speaks. */
@@ -538,6 +560,17 @@ int talk_get(struct client *client, const char *answer, const char *key,
 }
 
 /* MPICH keeps the socket for another MPI session, and so do its servers. */
+int talk_jobid(struct client *client, const char *question, const char *answer,
+               const char *key, struct ct_error *reterr)
+{
+    struct client_facts *facts = &client->facts;
+
+    talk_begin(client, question);
+    if (talk_do(client, answer, reterr) < 0)
+        return -1;
+    return talk_word(client, key, facts->jobid, sizeof facts->jobid, reterr);
+}
+
 int talk_reopen(struct client *client, struct ct_error *reterr)
 {
     struct talk *talk = talk_of(client);

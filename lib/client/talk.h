@@ -68,15 +68,18 @@ void talk_num(struct client *client, const char *key, long value);
 /* The same for a value that the wire may not be able to carry. */
 void talk_value_of(struct client *client, const char *key, const char *value);
 
-/* The two for "arg1" and its like: a key that ends in a number. */
+/* The same for "arg1" and its like: a key that ends in a number. */
 void talk_item(struct client *client, const char *prefix, size_t number,
                const char *value);
-void talk_value_item(struct client *client, const char *prefix, size_t number,
-                     const char *value);
 
-/* The same for one whose value is the key of a pair. */
-void talk_key_item(struct client *client, const char *prefix, size_t number,
-                   const char *value);
+/* The pairs of a spawn, their number before them: what the children find in
+   their KVS, and what is told to the server. */
+void talk_preputs(struct client *client, const char *number,
+                  const char *key_prefix, const char *value_prefix,
+                  const struct client_spawn *spawn);
+void talk_infos(struct client *client, const char *number,
+                const char *key_prefix, const char *value_prefix,
+                const struct client_command *command);
 
 /* Send the question. */
 int talk_send(struct client *client, struct ct_error *reterr);
@@ -129,7 +132,10 @@ int talk_barrier_test(struct client *client, struct client_barrier *barrier,
 void talk_barrier_forget(struct client *client, struct client_barrier *barrier);
 int talk_fd(const struct client *client);
 
-/* What both dialects do alike. */
+/* What both dialects do alike. The question is one for our job's id, that the
+   answer has under key. */
+int talk_jobid(struct client *client, const char *question, const char *answer,
+               const char *key, struct ct_error *reterr);
 int talk_reopen(struct client *client, struct ct_error *reterr);
 void talk_close(struct client *client);
 
