@@ -10,6 +10,8 @@
  *
  * To refuse is to end the connection, and not to answer. Told that a tool is
  * refused, libpmix 4.2 takes it off a list that it is not on yet, and crashes.
+ * Without an answer it does nothing with the descriptor any more, so that is
+ * closed here.
  */
 #include "guest/pmix/state.h"
 
@@ -106,6 +108,7 @@ void tool_admit(struct pmixsrv *server, struct request *request)
         request->answer.tool(PMIX_SUCCESS, &name, request->cbdata);
     } else if (request->socket >= 0) {
         shutdown(request->socket, SHUT_RDWR);
+        close(request->socket);
     }
     request_free(request);
 }
