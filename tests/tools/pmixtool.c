@@ -12,6 +12,8 @@
  *     stop              pull no longer
  *     push=RANK         let the rank read our stdin, to its end; -1: all
  *     part=RANK         the same, but for the end
+ *     burst=RANK        the same as push, but the answers are waited for at the
+ *                       end alone
  *     say=TEXT          print it
  *     sleep=SECONDS
  *     wait              until the server goes
@@ -257,17 +259,25 @@ static void on_pushed(pmix_status_t status, void *ctx)
 }
 
 /* PMIx_IOF_push() of 4.2 that is to wait itself frees what it did not make. */
-static int push_bytes(const char *nspace, const char *value, char *bytes,
-                      size_t len)
+static pmix_status_t push_object(const char *nspace, const char *value,
+                                 char *bytes, size_t len, pmix_op_cbfunc_t done,
+                                 void *ctx)
 {
-    pmix_status_t status = PENDING, rc;
     pmix_byte_object_t object = {.bytes = bytes, .size = len};
     pmix_proc_t who;
 
     PMIX_LOAD_PROCID(&who, nspace,
                      value[0] != '-' ? (pmix_rank_t)atoi(value)
                                      : PMIX_RANK_WILDCARD);
-    rc = PMIx_IOF_push(&who, 1, &object, NULL, 0, on_pushed, &status);
+    return PMIx_IOF_push(&who, 1, &object, NULL, 0, done, ctx);
+}
+
+static int push_bytes(const char *nspace, const char *value, char *bytes,
+                      size_t len)
+{
+    pmix_status_t status = PENDING, rc;
+
+    rc = push_object(nspace, value, bytes, len, on_pushed, &status);
     return fails("push", rc == PMIX_SUCCESS ? await_answer(&status) : rc);
 }
 
@@ -287,6 +297,54 @@ static int push(const char *nspace, const char *value)
     if (push_part(nspace, value) < 0)
         return -1;
     return push_bytes(nspace, value, NULL, 0);
+}
+
+static int unanswered;
+static pmix_status_t worst;
+
+static void on_burst(pmix_status_t status, void *ctx)
+{
+    (void)ctx;
+    pthread_mutex_lock(&lock);
+    unanswered--;
+    if (status != PMIX_SUCCESS && status != PMIX_OPERATION_SUCCEEDED)
+        worst = status;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static int burst_bytes(const char *nspace, const char *value, char *bytes,
+                       size_t len)
+{
+    pthread_mutex_lock(&lock);
+    unanswered++;
+    pthread_mutex_unlock(&lock);
+    return fails("push",
+                 push_object(nspace, value, bytes, len, on_burst, NULL));
+}
+
+/* From 1 to 128. */
+static size_t next_size(unsigned *seed)
+{
+    return (size_t)rand_r(seed) % 128 + 1;
+}
+
+static int burst(const char *nspace, const char *value)
+{
+    char bytes[128];
+    unsigned seed = 1;
+    ssize_t len;
+
+    while ((len = read(STDIN_FILENO, bytes, next_size(&seed))) > 0)
+        if (burst_bytes(nspace, value, bytes, (size_t)len) < 0)
+            return -1;
+    if (len < 0 || burst_bytes(nspace, value, NULL, 0) < 0)
+        return -1;
+    pthread_mutex_lock(&lock);
+    while (unanswered > 0)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    return fails("push", worst);
 }
 
 /* ---- waiting ---- */
@@ -356,7 +414,7 @@ static const struct row {
     {"pull", pull},           {"stop", stop},      {"redirect", redirect},
     {"push", push},           {"part", push_part}, {"say", say},
     {"sleep", rest},          {"wait", await_end}, {"stuck", be_stuck},
-    {"lines", await_lines},
+    {"lines", await_lines},   {"burst", burst},
 };
 
 static int act(const char *nspace, const char *word)

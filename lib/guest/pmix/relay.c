@@ -2,7 +2,10 @@
 
 #include "base/scope.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,12 +17,16 @@ enum {
     ROOM = 16 * 1024,
     CHARGE_MAX = 256 * 1024,
     TURNS = 2, /* one may have been under way when the last bytes came */
+    LENGTH_AT = 8,
+    HEADER = LENGTH_AT + sizeof(size_t), /* of a message: pmix_ptl_hdr_t */
 };
 
 /* What was read from a side and goes to the other one. */
 struct stream {
     char bytes[ROOM];
     size_t first, end;
+    bool framed;      /* these are messages; else of the greeting */
+    size_t left;      /* of the message that has begun to go */
     bool over;        /* nothing more comes */
     bool told;        /* the other side knows that */
     bool lost;        /* the other side takes nothing more */
@@ -35,6 +42,7 @@ struct relay {
     struct stream from[2];       /* fds[i], to the other */
     size_t charge;               /* what the tool has said and is not done */
     size_t owed;                 /* to the tool, at most */
+    bool took;                   /* the tool has taken something of late */
     unsigned turns;              /* that the server has let pass since */
     const struct relays *relays; /* its own */
 };
@@ -67,16 +75,66 @@ void relays_close(struct relays *relays)
     ct_close(&relays->ready);
 }
 
+/*
+ * ---- messages ----
+ *
+ * libpmix (4.2.2, and newer) forgets what it has read of a header whose rest is
+ * not there yet (pmix_ptl_base_recv_handler), and takes what follows for
+ * another one. So to either end each message goes by itself, its header at
+ * once. To a stream of TCP, too: after MSG_EOR the kernel begins a new segment,
+ * with room for more than a header; and none waits for the other end to
+ * acknowledge the last (TCP_NODELAY).
+ */
+
+static size_t length_of(const char *header)
+{
+    uint32_t length;
+
+    memcpy(&length, header + LENGTH_AT, sizeof length);
+    return HEADER + (size_t)ntohl(length);
+}
+
+/* How many bytes of the stream may go now. */
+static size_t ripe(const struct stream *stream)
+{
+    size_t have = stream->end - stream->first;
+    size_t left = stream->left;
+
+    if (!stream->framed || stream->over)
+        return have;
+    if (left == 0 && have < HEADER)
+        return 0;
+    if (left == 0)
+        left = length_of(stream->bytes + stream->first);
+    return have < left ? have : left;
+}
+
+/* So many of them have gone. */
+static void pass(struct stream *stream, size_t len)
+{
+    if (stream->framed && !stream->over && len > 0) {
+        if (stream->left == 0)
+            stream->left = length_of(stream->bytes + stream->first);
+        stream->left -= len;
+    }
+    stream->first += len;
+}
+
 /* ---- bytes ---- */
 
-static void fill(struct stream *stream, int fd)
+/* Behind what is left of a header. Was there anything? */
+static bool fill(struct stream *stream, int fd)
 {
-    ssize_t len = recv(fd, stream->bytes, ROOM, MSG_DONTWAIT);
+    size_t kept = stream->end - stream->first;
+    ssize_t len;
 
+    memmove(stream->bytes, stream->bytes + stream->first, kept);
+    len = recv(fd, stream->bytes + kept, ROOM - kept, MSG_DONTWAIT);
     stream->first = 0;
-    stream->end = len > 0 ? (size_t)len : 0;
+    stream->end = kept + (len > 0 ? (size_t)len : 0);
     if (len == 0 || (len < 0 && errno != EAGAIN))
         stream->over = true;
+    return len > 0;
 }
 
 static bool has_bytes(const struct stream *stream)
@@ -87,9 +145,9 @@ static bool has_bytes(const struct stream *stream)
 /* PMIX_QUERY_ATTRIBUTE_SUPPORT. Of its letters only the first is a p. */
 static const char deadly[] = "pmix.qry.attrs";
 
-static bool is_deadly(struct stream *stream)
+static bool is_deadly(struct stream *stream, size_t begin)
 {
-    for (size_t i = stream->first; i < stream->end; i++) {
+    for (size_t i = begin; i < stream->end; i++) {
         char c = stream->bytes[i];
 
         if (c != deadly[stream->of_deadly])
@@ -102,7 +160,7 @@ static bool is_deadly(struct stream *stream)
     return false;
 }
 
-/* The question is not heard, nor anything more of who asks it. */
+/* Nothing more of it is heard, nor is it told anything more. */
 static void cut(struct relay *relay)
 {
     struct stream *stream = &relay->from[TOOL];
@@ -115,47 +173,60 @@ static void cut(struct relay *relay)
 /* How many went, perhaps to nowhere. */
 static size_t drain(struct stream *stream, int fd)
 {
-    size_t left = stream->end - stream->first;
+    size_t left = ripe(stream);
     ssize_t len = 0;
 
     if (!stream->lost) {
         len = send(fd, stream->bytes + stream->first, left,
-                   MSG_DONTWAIT | MSG_NOSIGNAL);
+                   MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR);
         stream->lost = len < 0 && errno != EAGAIN;
     }
     if (!stream->lost)
         left = len > 0 ? (size_t)len : 0;
-    stream->first += left;
+    pass(stream, left);
     return left;
 }
 
 static bool may_fill(const struct relay *relay, int side)
 {
-    return !has_bytes(&relay->from[side]) && !relay->from[side].over &&
+    return ripe(&relay->from[side]) == 0 && !relay->from[side].over &&
            (side == SERVER || relay->charge <= CHARGE_MAX);
 }
 
-static void take(struct relay *relay, int side)
+/* A tool says something when it has been greeted; what it is told from then on
+   are messages. */
+static bool take_tool(struct relay *relay)
 {
-    struct stream *stream = &relay->from[side];
+    struct stream *stream = &relay->from[TOOL];
+    size_t kept = stream->end - stream->first;
 
-    fill(stream, relay->fds[side]);
-    if (relay->relays->cuts_attributes && side == TOOL && is_deadly(stream))
+    if (!fill(stream, relay->fds[TOOL]))
+        return false;
+    relay->from[SERVER].framed = true;
+    if (relay->relays->cuts_attributes && is_deadly(stream, kept))
         cut(relay);
+    return true;
 }
 
-/* How many bytes went. */
+static bool take(struct relay *relay, int side)
+{
+    return side == TOOL ? take_tool(relay)
+                        : fill(&relay->from[SERVER], relay->fds[SERVER]);
+}
+
+/* How many bytes went. A part of a header stays, so it reads until there is no
+   more, or the edge would be lost. */
 static size_t move(struct relay *relay, int side)
 {
     struct stream *stream = &relay->from[side];
     size_t moved = 0, len;
+    bool took;
 
     do {
-        if (may_fill(relay, side))
-            take(relay, side);
-        len = has_bytes(stream) ? drain(stream, relay->fds[!side]) : 0;
+        took = may_fill(relay, side) && take(relay, side);
+        len = ripe(stream) > 0 ? drain(stream, relay->fds[!side]) : 0;
         moved += len;
-    } while (len > 0);
+    } while (took || len > 0);
     if (stream->over && !has_bytes(stream) && !stream->told) {
         shutdown(relay->fds[!side], SHUT_WR);
         stream->told = true;
@@ -167,9 +238,11 @@ static size_t move(struct relay *relay, int side)
 static bool pay(struct relay *relay, size_t len)
 {
     relay->owed -= len < relay->owed ? len : relay->owed;
-    if (len > 0)
-        relay->turns = 0;
-    return len > 0;
+    if (len == 0)
+        return false;
+    relay->turns = 0;
+    relay->took = true;
+    return true;
 }
 
 /* The server may go on talking to a tool that has gone. */
@@ -259,10 +332,18 @@ void relays_discharge(struct relays *relays, const char *name, size_t len)
     move(relay, TOOL);
 }
 
+/* By the tool, which does not read. */
+static bool is_held_up(const struct relay *relay)
+{
+    return ripe(&relay->from[SERVER]) > 0;
+}
+
 void relays_owe(struct relays *relays, size_t len)
 {
     for (struct relay *relay = relays->first; relay != NULL;
          relay = relay->next) {
+        if (relay->from[SERVER].lost)
+            continue;
         relay->owed += len;
         relay->turns = 0;
     }
@@ -272,7 +353,7 @@ void relays_server_had_turn(struct relays *relays)
 {
     for (struct relay *relay = relays->first; relay != NULL;
          relay = relay->next)
-        if (!has_bytes(&relay->from[SERVER]) && ++relay->turns >= TURNS)
+        if (!is_held_up(relay) && ++relay->turns >= TURNS)
             relay->owed = 0;
 }
 
@@ -291,7 +372,7 @@ bool relays_want_turn(const struct relays *relays)
 {
     for (const struct relay *relay = relays->first; relay != NULL;
          relay = relay->next)
-        if (relay->owed > 0 && !has_bytes(&relay->from[SERVER]))
+        if (relay->owed > 0 && !is_held_up(relay))
             return true;
     return false;
 }
@@ -307,6 +388,8 @@ static struct relay *relay_new(int fd, const char *name, int *ret_end)
         return NULL;
     relay->name = strdup(name);
     relay->fds[TOOL] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    /* fails where it is no TCP */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     relay->fds[SERVER] = -1;
     if (relay->name == NULL || relay->fds[TOOL] < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -326,6 +409,7 @@ int relays_insert(struct relays *relays, int fd, const char *name)
     if (relay == NULL)
         return -1;
     relay->relays = relays;
+    relay->from[TOOL].framed = true;
     if (watch(relays, relay) < 0 || dup3(end, fd, O_CLOEXEC) < 0) {
         relay_free(relay);
         return -1;

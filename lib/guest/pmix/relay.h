@@ -1,5 +1,5 @@
 /*
- * Bytes between tools and the server, both ways, until the server closes its
+ * Messages between tools and the server, both ways, until the server closes its
  * end: libpmix 4.2 crashes when what it greets a tool with cannot be sent, so
  * it greets us instead, and we hand on what it says. That the tool has gone it
  * learns when it reads.
