@@ -20,6 +20,21 @@ start_job() # COUNT OPTIONS... -- SCRIPT: what ranks do then
     uri=$(sed -n 's/^uri \([^ ]*\) .*/\1/p' "$out" | head -n 1)
 }
 
+descriptors() # of ctrun
+{
+    find "/proc/$job/fd" -mindepth 1 | wc -l
+}
+
+keeps_no_descriptor() # COUNT NAME: it has so many again, before long
+{
+    local i
+    for i in {1..100}; do
+        [ "$(descriptors)" -gt "$1" ] || break
+        sleep 0.1
+    done
+    ok "$(($(descriptors) > $1))" "$2: $(descriptors) descriptors, were $1"
+}
+
 tool() # WORD...: prints what it says, returns its exit code
 {
     as $who timeout 30 "$work/pmixtool" "$uri" "" "$@" 2>&1
@@ -62,7 +77,7 @@ of_rank() # RANK FILE
     sed -n "s/^out $1 //p" "$2" | sed -z 's/\\\n//g'
 }
 
-deadline=60
+deadline=100
 who=user
 
 # ---- output ----
@@ -126,18 +141,46 @@ is "$(grep -c '^over$' "$out") $(grep -c '^2000000$' "$out")" "2 2" \
     "a tool that does not read holds up nobody"
 size=$(awk '/^VmHWM/ { print int($2 / 1024) }' "/proc/$job/status")
 ok "$((size < 100 ? 0 : 1))" "nor does it fill memory: $size MiB"
+like "$(cat "$err")" 'a tool that does not read is cut off' "the user is told"
 tool > "$work/list"
 is "$(wc -l < "$work/list")" 2 "and others may come"
 kill_tool
 ends "a tool that did not read: the job ends"
 
+# nor does it cost another one anything
+start_job 2 -- 'sleep 3; seq 1500000; echo over; exec sleep 1000'
+count=$(descriptors)
+begin_tool "$work/reader" pull say=pulls wait
+reader=$tool
+begin_tool "$work/tool" pull say=pulls wait
+await lines_in "$work/reader" pulls 1
+await lines_in "$work/tool" pulls 1
+kill -STOP "$tool"
+await lines_in "$work/reader" '^out [01] over$' 2
+for r in 0 1; do
+    is "$(of_rank $r "$work/reader" | md5sum)" \
+        "$( (seq 1500000; echo over) | md5sum)" \
+        "beside a stopped tool the other has all of rank $r"
+done
+size=$(awk '/^VmHWM/ { print int($2 / 1024) }' "/proc/$job/status")
+ok "$((size < 100 ? 0 : 1))" "a stopped tool does not fill memory: $size MiB"
+kill -CONT "$tool"
+wait "$tool"
+is $? 0 "it learns that it was cut off"
+goes_on "the job goes on"
+{ kill -KILL "$reader" && wait "$reader"; } 2> /dev/null
+keeps_no_descriptor "$count" "a stopped tool"
+ends "a stopped tool: the job ends"
+
 # killed while it pulls
 start_job 2 -- 'while :; do seq 1000; done | head -c 300M; exec sleep 1000'
+count=$(descriptors)
 for i in {1..40}; do
     as user timeout -s KILL "0.$((i % 10 + 2))" \
         "$work/pmixtool" "$uri" "" pull wait
 done > /dev/null 2>&1
 goes_on "killed ones do no harm"
+keeps_no_descriptor "$count" "killed ones"
 is "$(tool list | cut -d ' ' -f 1 | xargs)" "0 1" "and the next is served"
 ends "killed ones: the job ends"
 
@@ -164,13 +207,51 @@ await lines_in "$out" "^$sum" 3
 is "$(grep -c "^$sum" "$out")" 3 "they have read all of it"
 ends "input of all: the job ends"
 
-start_job 2 --stdin tool -- 'exec sleep 1000'
-begin_tool "$work/tool" push=0 < "$work/much"
-sleep 0.5
-is "$(tool list | cut -d ' ' -f 1 | xargs)" "0 1" "a rank that reads nothing"
-kill_tool
-goes_on "a tool that is killed while it writes"
+# libpmix forgets the part of a header that it has read: a rank reads slowly, so
+# that what the tool says comes in parts
+start_job 4 --stdin tool -- '(while read -r -N 65536 text; do
+    printf %s "$text"; sleep 0.1; done; printf %s "$text") | md5sum
+    exec sleep 1000'
+head -c 300000 "$work/much" > "$work/some"
+some=$(md5sum < "$work/some")
+for r in 0 1 2 3; do
+    is "$(tool burst=$r < "$work/some")" "" "$r: many pieces without waiting"
+done
+await lines_in "$out" "^$some" 4
+is "$(grep -c "^$some" "$out")" 4 "they have read all of it"
+ends "many pieces: the job ends"
+
+start_job 2 --stdin tool -- 'trap "cat > /dev/null" USR1
+    while :; do (trap "" USR1; exec sleep 0.05); done'
+count=$(descriptors)
+for word in push burst; do
+    begin_tool "$work/tool" $word=0 < "$work/much"
+    sleep 0.5
+    is "$(tool list | cut -d ' ' -f 1 | xargs)" "0 1" \
+        "$word: a rank that reads nothing"
+    kill_tool
+    goes_on "$word: a tool that is killed while it writes"
+done
+tool signal=10
+keeps_no_descriptor "$count" "when the rank has read"
 ends "unread input: the job ends"
+
+start_job 2 -- 'exec sleep 1000'
+count=$(descriptors)
+for i in {1..10}; do
+    as $who timeout 30 "$work/pmixtool" "$uri" stranger
+done > "$work/list"
+is "$(grep -c '^not let in' "$work/list")" 10 "a name that tools bring"
+keeps_no_descriptor "$count" "refused ones"
+if [ "$(id -u)" = 0 ]; then
+    for i in {1..10}; do
+        as root timeout 30 "$work/pmixtool" "$uri"
+    done > "$work/list"
+    is "$(grep -c '^not let in' "$work/list")" 10 "another user's"
+    keeps_no_descriptor "$count" "another user's"
+fi
+goes_on "refused ones do no harm"
+ends "refused ones: the job ends"
 
 start_job 1 --stdin tool -- 'cat; exec sleep 1000'
 is "$(echo one word | tool pull push=0 lines=1)" "out 0 one word" "one rank"

@@ -431,6 +431,40 @@ START_TEST(reader_that_does_not_read_is_owed)
 }
 END_TEST
 
+/* As much for one that reads, and one that does not. */
+START_TEST(idle_ones_are_cut)
+{
+    struct line line, other;
+    char byte;
+    size_t sent;
+
+    line_open(&line);
+    line_add(&line.relays, "other", &other);
+    sent = send_all(line.server, 'x');
+    send_all(other.server, 'x');
+    relays_owe(&line.relays, 4 * sent);
+    relays_pump(&line.relays);
+    relays_watch(&line.relays);
+    receive_all(other.tool, 'x');
+    relays_pump(&line.relays);
+    ck_assert(!relays_cut_idle(&line.relays, 4 * sent));
+    send_all(other.server, 'x');
+    relays_pump(&line.relays);
+    ck_assert(relays_cut_idle(&line.relays, sent));
+    ck_assert_int_ne(recv(other.tool, &byte, 1, MSG_DONTWAIT), 0);
+    receive_all(line.tool, 'x');
+    ended(line.tool);
+    ended(line.server);
+    ct_close(&line.server);
+    relays_pump(&line.relays);
+    ck_assert(!relays_have(&line.relays, "tool"));
+    ck_assert(relays_have(&line.relays, "other"));
+    line_close(&line);
+    ct_close(&other.tool);
+    ct_close(&other.server);
+}
+END_TEST
+
 START_TEST(much_to_do_holds_the_tool)
 {
     struct line line;
@@ -471,6 +505,7 @@ int main(void)
     tcase_add_test(tc, what_passes_is_paid);
     tcase_add_test(tc, what_never_comes_is_not_owed);
     tcase_add_test(tc, reader_that_does_not_read_is_owed);
+    tcase_add_test(tc, idle_ones_are_cut);
     tcase_add_test(tc, much_to_do_holds_the_tool);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_ENV);

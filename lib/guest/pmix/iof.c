@@ -10,7 +10,8 @@
  * libpmix 4.2 queues without end for a tool that does not read. What it has
  * been given and relays have not passed on yet is owed, and where that is much
  * ranks are held back, as they are by a terminal; but not for long by a tool
- * that takes nothing at all: it misses what is written until it has caught up.
+ * that takes nothing at all: it is cut off. It cannot be passed over alone, as
+ * what libpmix is given it queues for all that want it.
  */
 #include "base/scope.h"
 #include "guest/pmix/state.h"
@@ -28,7 +29,8 @@ enum {
     OVERHEAD = 48,      /* of a message, at least */
     PATIENCE_MS = 2000, /* without a byte */
     QUIET_MS = 100,
-    FLUSH_MS = 1000,
+    FLUSH_MS = 1000, /* without a byte, */
+    FLUSH_MAX_MS = 3000,
 };
 
 struct pull {
@@ -282,9 +284,10 @@ static void set_full(struct pmixsrv *server, bool full)
     struct iof *iof = &server->iof;
 
     iof->full = full;
-    iof->gave_up = false;
     set_timer(iof->patience, full ? PATIENCE_MS : 0);
-    if (!full)
+    if (full)
+        relays_watch(&server->relays);
+    else
         server->config.callbacks.drained(server->config.ctx);
 }
 
@@ -368,32 +371,39 @@ static bool take_turn(struct pmixsrv *server)
 
 static void review_patience(struct pmixsrv *server)
 {
-    struct iof *iof = &server->iof;
+    const struct pmixsrv_config *config = &server->config;
 
-    if (!has_expired(iof->patience) || !iof->full)
+    if (!has_expired(server->iof.patience) || !server->iof.full)
         return;
-    iof->gave_up = true;
-    server->config.callbacks.drained(server->config.ctx);
+    set_timer(server->iof.patience, PATIENCE_MS);
+    if (relays_cut_idle(&server->relays, OWED_MAX / 2))
+        config->callbacks.log(config->ctx, NULL, 0, true,
+                              "a tool that does not read is cut off\n");
 }
 
-void iof_dispatch(struct pmixsrv *server)
+/* Did anything go to a tool? */
+static bool dispatch(struct pmixsrv *server)
 {
     struct iof *iof = &server->iof;
     bool had_turn = take_turn(server); /* before we look what it has sent */
+    bool moved;
     uint64_t count;
 
     if (read(iof->wake, &count, sizeof count) < 0)
         count = 0;
-    if (relays_pump(&server->relays)) {
-        iof->has_moved = true;
-        if (iof->full && !iof->gave_up)
-            set_timer(iof->patience, PATIENCE_MS);
-    }
+    moved = relays_pump(&server->relays);
+    iof->has_moved |= moved;
     if (had_turn)
         relays_server_had_turn(&server->relays);
     review_patience(server);
     review_quiet(server);
     iof_review(server);
+    return moved;
+}
+
+void iof_dispatch(struct pmixsrv *server)
+{
+    dispatch(server);
 }
 
 bool pmixsrv_output_is_full(const struct pmixsrv *server)
@@ -415,17 +425,19 @@ void pmixsrv_output_flush(struct pmixsrv *server)
 {
     struct iof *iof = &server->iof;
     int64_t end = now_ms() + FLUSH_MS, left;
+    const int64_t limit = now_ms() + FLUSH_MAX_MS;
     struct pollfd wait[] = {{.fd = iof->wake, .events = POLLIN},
                             {.fd = iof->quiet, .events = POLLIN},
                             {.fd = server->relays.ready, .events = POLLIN}};
 
     if (server->stopped || iof->pulls == NULL)
         return;
-    iof_dispatch(server);
+    dispatch(server);
     while (!iof->gave_up && relays_owed(&server->relays) > 0 &&
-           (left = end - now_ms()) > 0) {
+           (left = (end < limit ? end : limit) - now_ms()) > 0) {
         poll(wait, sizeof wait / sizeof wait[0], (int)left);
-        iof_dispatch(server);
+        if (dispatch(server))
+            end = now_ms() + FLUSH_MS;
     }
     iof->gave_up = relays_owed(&server->relays) > 0; /* once is enough */
 }

@@ -368,6 +368,36 @@ size_t relays_owed(const struct relays *relays)
     return most;
 }
 
+void relays_watch(struct relays *relays)
+{
+    for (struct relay *relay = relays->first; relay != NULL;
+         relay = relay->next)
+        relay->took = false;
+}
+
+static void cut_off(struct relay *relay)
+{
+    cut(relay);
+    relay->from[SERVER].lost = true;
+    relay->owed = 0;
+    move(relay, TOOL);
+    move(relay, SERVER);
+}
+
+bool relays_cut_idle(struct relays *relays, size_t owed)
+{
+    bool any = false;
+
+    for (struct relay *relay = relays->first; relay != NULL;
+         relay = relay->next)
+        if (!relay->took && relay->owed > owed) {
+            cut_off(relay);
+            any = true;
+        }
+    relays_watch(relays);
+    return any;
+}
+
 bool relays_want_turn(const struct relays *relays)
 {
     for (const struct relay *relay = relays->first; relay != NULL;

@@ -55,6 +55,14 @@ void relays_server_had_turn(struct relays *relays);
 /* What the one that lacks most is owed. */
 size_t relays_owed(const struct relays *relays);
 
+/*
+ * Since relays_watch(), or since this was asked before: those that are owed
+ * more than that and have taken nothing are cut off. Were there any? What has
+ * been sent to them they still get.
+ */
+void relays_watch(struct relays *relays);
+bool relays_cut_idle(struct relays *relays, size_t owed);
+
 /* Is any owed something that is not held up by the tool itself? */
 bool relays_want_turn(const struct relays *relays);
 

@@ -99,14 +99,14 @@ struct pmixsrv_job {
 struct iof {
     struct pull *pulls;
     unsigned pull_count; /* that have not been stopped */
-    bool full;           /* much is owed to a tool, */
-    bool gave_up;        /* and it has taken nothing for long */
+    bool full;           /* much is owed to a tool */
+    bool gave_up;        /* what is owed at the end has not been taken */
     bool awaits_quiet;   /* nothing of what is owed has come of late, */
     bool has_moved;      /* unless this, */
     bool awaits_turn;    /* and libpmix has been asked for a sign */
     int wake;            /* eventfd, by libpmix's thread */
-    int patience;        /* timerfd: how long a tool may take nothing */
-    int quiet;           /* timerfd */
+    int patience; /* timerfd: how long a tool may take nothing, if full */
+    int quiet;    /* timerfd */
 
     /* Under the server's lock. */
     bool has_tools;
