@@ -295,16 +295,27 @@ static void wait_until_held(struct pmixsrv *server)
     pthread_mutex_unlock(&server->lock);
 }
 
-void pmixsrv_stop(struct pmixsrv *server)
+/* libpmix's thread may spin with a lock that this waits for. */
+static void *ask_to_hold(void *ctx)
 {
     pmix_proc_t nobody;
+
+    memset(&nobody, 0, sizeof nobody);
+    memcpy(nobody.nspace, "nobody", sizeof "nobody");
+    PMIx_server_deregister_client(&nobody, hold, ctx);
+    return NULL;
+}
+
+void pmixsrv_stop(struct pmixsrv *server)
+{
+    pthread_t thread;
 
     if (server->stopped)
         return;
     server->stopped = true;
-    memset(&nobody, 0, sizeof nobody);
-    memcpy(nobody.nspace, "nobody", sizeof "nobody");
-    PMIx_server_deregister_client(&nobody, hold, server);
+    if (pthread_create(&thread, NULL, ask_to_hold, server) != 0)
+        return;
+    pthread_detach(thread);
     wait_until_held(server);
 }
 
