@@ -79,6 +79,16 @@ is "$(cat "$out")" "alive" "--on-failure=continue without MPI: rank 0 lives"
 is "$(grep -c 'the others go on' "$err")" 2 \
     "--on-failure=continue without MPI: both are told"
 
+# --- what libpmix 4.2.2 dies of, or has its thread spin
+for n in 1 2 3; do
+    for what in attributes group-timeout; do
+        exits 0 "$what, $n ranks" ctrun -n $n "${client[@]}" $what &&
+            is "$(cat "$out")" "$what ok" "$what, $n ranks: result"
+    done
+done
+exits 124 "a connect with a timeout: --timeout ends it" ctrun -n 3 --timeout 3 \
+    "${client[@]}" connect-timeout
+
 exits 7 "PMIx_Abort" ctrun -n 4 "${client[@]}" abort
 like "$(cat "$err")" 'rank 1 on .*\(7\): on purpose' "PMIx_Abort: message"
 for what in die die-in-group die-in-spawn; do

@@ -652,6 +652,29 @@ static void queries(void)
         CHECK(strstr(table[me.rank].executable_name, "pmixclient") != NULL);
     }
     CHECK(ask(PMIX_QUERY_PSET_MEMBERSHIP, PMIX_PSET_NAME, "no such") == NULL);
+    CHECK((value = ask(PMIX_QUERY_PROC_TABLE, NULL, NULL)) != NULL);
+    CHECK(value->data.darray->size == size);
+}
+
+/* No matter what is answered: libpmix 4.2.2 died of it. */
+static void attributes(void)
+{
+    static const char *const levels[] = {PMIX_SERVER_ATTRIBUTES,
+                                         PMIX_HOST_ATTRIBUTES};
+    char *keys[] = {(char *)PMIX_QUERY_ATTRIBUTE_SUPPORT, NULL};
+    pmix_info_t qualifier, *results;
+    pmix_query_t query = {.keys = keys, .qualifiers = &qualifier, .nqual = 1};
+    const bool yes = true;
+    size_t count;
+
+    for (int i = 0; i < 2; i++) {
+        memset(&qualifier, 0, sizeof qualifier);
+        PMIX_INFO_LOAD(&qualifier, levels[i], "all", PMIX_STRING);
+        PMIx_Query_info(&query, 1, &results, &count);
+        PMIX_INFO_LOAD(&qualifier, levels[i], &yes, PMIX_BOOL);
+        PMIx_Query_info(&query, 1, &results, &count);
+    }
+    fence(false);
 }
 
 /* --pset first=0 has been given. */
@@ -880,6 +903,47 @@ static void child_there(void)
     if (me.rank == 0)
         CHECK(publish("children-are-here", "yes", PMIX_RANGE_SESSION) ==
               PMIX_SUCCESS);
+}
+
+static pmix_status_t group_for(int seconds)
+{
+    pmix_proc_t *procs = each_rank();
+    pmix_info_t limit, *results = NULL;
+    size_t nresults = 0;
+    pmix_status_t rc;
+
+    memset(&limit, 0, sizeof limit);
+    PMIX_INFO_LOAD(&limit, PMIX_TIMEOUT, &seconds, PMIX_INT);
+    rc = PMIx_Group_construct("late", procs, size, &limit, 1, &results,
+                              &nresults);
+    free(procs);
+    return rc;
+}
+
+/* Libraries differ in what is over then. */
+static void group_timeout(void)
+{
+    pmix_status_t rc;
+
+    if (me.rank == 1)
+        usleep(1500000); /* the others have had enough by then */
+    rc = group_for(1);
+    CHECK(rc == PMIX_SUCCESS || rc == PMIX_ERR_TIMEOUT);
+    fence(false);
+}
+
+/* With a limit, which rank 1 lets pass. */
+static void connect_timeout(void)
+{
+    pmix_proc_t all = everybody();
+    pmix_info_t limit;
+    int seconds = 1;
+
+    memset(&limit, 0, sizeof limit);
+    PMIX_INFO_LOAD(&limit, PMIX_TIMEOUT, &seconds, PMIX_INT);
+    if (me.rank != 1)
+        PMIx_Connect(&all, 1, &limit, 1);
+    pause();
 }
 
 static void leave(void)
@@ -1232,9 +1296,12 @@ static const struct {
     {"groups", groups},
     {"contexts", contexts},
     {"connect", connected},
+    {"connect-timeout", connect_timeout},
+    {"group-timeout", group_timeout},
     {"events", events},
     {"ranges", ranges},
     {"queries", queries},
+    {"attributes", attributes},
     {"psets", psets},
     {"log", log_texts},
     {"log-same", log_same},

@@ -22,12 +22,19 @@ static void tell_of_events(struct pmixsrv *server)
 }
 
 /*
- * Asked by a tool for the attributes that are supported (pattrs --host), 4.2.2
- * crashes, as it gives its reply the wrong context.
+ * Asked for the attributes that are supported (pattrs --host), 4.2.2 crashes,
+ * as it gives its reply the wrong context.
  */
 static void hear_no_attributes(struct pmixsrv *server)
 {
-    server->relays.cuts_attributes = true;
+    server->sieve.no_attributes = true;
+}
+
+/* A group or a connect whose time is over crashes 4.2.2, or has its thread spin
+   for ever. */
+static void hear_no_timeouts(struct pmixsrv *server)
+{
+    server->sieve.no_timeouts = true;
 }
 
 static const struct {
@@ -36,6 +43,7 @@ static const struct {
 } quirks[] = {
     {"4.0.0", tell_of_events},
     {"4.2.2", hear_no_attributes},
+    {"4.", hear_no_timeouts},
 };
 
 void quirks_mend(struct pmixsrv *server)

@@ -112,6 +112,7 @@ static int start_library(struct pmixsrv *server, struct ct_error *reterr)
                    PMIX_BOOL);
     PMIX_INFO_LOAD(&info[3], PMIX_IOF_LOCAL_OUTPUT, &no, PMIX_BOOL);
     pmixsrv_accept_upcalls(server);
+    sieve_open(&server->sieve);
     sockets_find(&server->sockets); /* those that are none of libpmix's */
     rc = init_library(info, COUNT);
     for (size_t i = 0; i < COUNT; i++)

@@ -11,6 +11,7 @@
 #include "guest/pmix/infolist.h"
 #include "guest/pmix/relay.h"
 #include "guest/pmix/server.h"
+#include "guest/pmix/sieve.h"
 #include "guest/pmix/socket.h"
 #include "lazy/pmix.h"
 
@@ -128,6 +129,7 @@ struct pmixsrv {
     bool stopped;
 
     struct sockets sockets; /* of tools, for libpmix's thread */
+    struct sieve sieve;     /* likewise */
 
     /* From libpmix's thread, which also looks at jobs. */
     pthread_mutex_t lock;
@@ -167,6 +169,9 @@ void quirks_mend(struct pmixsrv *server);
 /* upcall.c */
 void pmixsrv_accept_upcalls(struct pmixsrv *server);
 pmix_server_module_t *pmixsrv_module(void);
+/* For libpmix's thread; NULL: this process has no server, and may be a client.
+ */
+struct sieve *pmixsrv_sieve(void);
 void request_free(struct request *request);
 /* For PMIx_server_dmodex_request(): a request that exchange_served() ends. */
 void pmixsrv_on_served(pmix_status_t status, char *data, size_t size,

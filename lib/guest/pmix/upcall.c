@@ -20,6 +20,11 @@ void pmixsrv_accept_upcalls(struct pmixsrv *server)
     the_server = server;
 }
 
+struct sieve *pmixsrv_sieve(void)
+{
+    return the_server != NULL ? &the_server->sieve : NULL;
+}
+
 void request_free(struct request *request)
 {
     for (size_t i = 0; request->copied != NULL && i < request->ninfo; i++)
