@@ -778,6 +778,23 @@ static void check_tables(void)
     free(names);
 }
 
+/* What makes no job. */
+static void check_refusals(char *self)
+{
+    char *argv[] = {self, (char *)"child", NULL};
+    pmix_app_t app = {.cmd = self, .argv = argv, .maxprocs = 70000};
+    pmix_nspace_t child;
+    pmix_info_t info;
+
+    CHECK(PMIx_Spawn(NULL, 0, NULL, 0, child) != PMIX_SUCCESS);
+    CHECK(PMIx_Spawn(NULL, 0, &app, 1, child) != PMIX_SUCCESS);
+    app.maxprocs = 1;
+    memset(&info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info, "test.unknown", "x", PMIX_STRING);
+    PMIX_INFO_REQUIRED(&info);
+    CHECK(PMIx_Spawn(&info, 1, &app, 1, child) != PMIX_SUCCESS);
+}
+
 /* A child has this variable, and its parent in its facts. */
 static void spawn(void)
 {
@@ -800,6 +817,7 @@ static void spawn(void)
         CHECK(lookup("child-is-here", true, "yes") == PMIX_SUCCESS);
         app.cmd = argv[0] = (char *)"/no/such/program";
         CHECK(PMIx_Spawn(NULL, 0, &app, 1, child) != PMIX_SUCCESS);
+        check_refusals(self);
     }
     fence(false);
     check_tables();

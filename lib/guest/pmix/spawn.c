@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PROCS_MAX = 65536 }; /* of one request, as with PMI */
+
 /* The request of libpmix beside what the agent sees of it. */
 struct spawn {
     struct pmixsrv_spawn public; /* first: the agent hands it back */
@@ -32,6 +34,15 @@ static const char *mpi_name(const char *key)
         if (strcmp(keys[i].pmix, key) == 0)
             return keys[i].mpi;
     return NULL;
+}
+
+/* Whoever says that it must be heeded hears no rather than nothing. */
+static bool is_understood(const pmix_info_t *info, size_t ninfo)
+{
+    for (size_t i = 0; i < ninfo; i++)
+        if (PMIX_INFO_IS_REQUIRED(&info[i]) && mpi_name(info[i].key) == NULL)
+            return false;
+    return true;
 }
 
 static void add_info(char **list, size_t *count, const pmix_info_t *info,
@@ -89,24 +100,37 @@ static void spawn_free(struct spawn *spawn)
     free(spawn);
 }
 
+static int fill_command(struct pmixsrv_command *command,
+                        const struct request *request, const pmix_app_t *app)
+{
+    command->maxprocs = app->maxprocs > 0 ? (unsigned)app->maxprocs : 0;
+    command->env = app->env;
+    command->argv = make_argv(app);
+    command->info = make_info(request, app);
+    if (command->argv == NULL || command->info == NULL || app->cmd == NULL ||
+        command->maxprocs == 0 || command->maxprocs > PROCS_MAX)
+        return -1;
+    return is_understood(app->info, app->ninfo) ? 0 : -1;
+}
+
 static int fill(struct spawn *spawn, const struct request *request)
 {
+    unsigned procs = 0;
+
+    if (request->napps == 0 || !is_understood(request->info, request->ninfo))
+        return -1;
     spawn->public.commands =
         calloc(request->napps, sizeof *spawn->public.commands);
     if (spawn->public.commands == NULL)
         return -1;
     for (size_t i = 0; i < request->napps; i++) {
         struct pmixsrv_command *command = &spawn->public.commands[i];
-        const pmix_app_t *app = &request->apps[i];
 
         spawn->public.count++;
-        command->maxprocs = app->maxprocs > 0 ? (unsigned)app->maxprocs : 0;
-        command->env = app->env;
-        command->argv = make_argv(app);
-        command->info = make_info(request, app);
-        if (command->argv == NULL || command->info == NULL)
+        if (fill_command(command, request, &request->apps[i]) < 0)
             return -1;
-        if (app->cmd == NULL || command->maxprocs == 0)
+        procs += command->maxprocs;
+        if (procs > PROCS_MAX)
             return -1;
     }
     return 0;
