@@ -24,15 +24,32 @@ static const pmix_value_t *qualifier(const struct question *q, const char *key)
     return NULL;
 }
 
-/* The job that PMIX_NSPACE names, else the asking one's. */
+/* NULL: there are several. */
+static struct pmixsrv_job *only_job(const struct pmixsrv *server)
+{
+    struct pmixsrv_job *only = NULL;
+
+    for (struct pmixsrv_job *job = server->jobs; job != NULL; job = job->next) {
+        if (!job->dropped && only != NULL)
+            return NULL;
+        if (!job->dropped)
+            only = job;
+    }
+    return only;
+}
+
+/* The job that PMIX_NSPACE names, else the asking one's: libpmix 4.2.2 says
+   that its server asks, whoever does. */
 static struct pmixsrv_job *job_of(const struct question *q)
 {
     const pmix_value_t *value = qualifier(q, PMIX_NSPACE);
+    struct pmixsrv_job *job;
 
     if (value != NULL && value->type == PMIX_STRING &&
         value->data.string != NULL)
         return pmixsrv_find_job(q->server, value->data.string);
-    return pmixsrv_find_job(q->server, q->by->nspace);
+    job = pmixsrv_find_job(q->server, q->by->nspace);
+    return job != NULL ? job : only_job(q->server);
 }
 
 /* ---- lists of names ---- */
