@@ -16,7 +16,9 @@ static int signal_of_flag(const pmix_info_t *info, int signal)
 static int signal_of_number(const pmix_info_t *info, int signal)
 {
     (void)signal;
-    return info->value.type == PMIX_INT ? info->value.data.integer : -1;
+    return info->value.type == PMIX_INT && info->value.data.integer <= SIGRTMAX
+               ? info->value.data.integer
+               : -1;
 }
 
 static int no_signal(const pmix_info_t *info, int signal)
