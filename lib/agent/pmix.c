@@ -232,6 +232,7 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
         .tmpdir_is_shared = pmix_rundir_is_shared(agent),
         .tools = agent->config.tools,
         .forwards = agent->config.tools && agent->config.callbacks.feed != NULL,
+        .continues = agent->config.continues,
         .callbacks = {.abort = pmix_abort,
                       .spawn = pmix_spawn,
                       .signal = pmix_signal,

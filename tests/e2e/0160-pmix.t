@@ -57,7 +57,7 @@ ctrun: 3 more processes have sent help message help.txt / topic' \
 
 # --- a rank dies, and the others go on
 for n in 2 4 16; do
-    for what in lose go-on storm; do
+    for what in lose abort-one go-on storm; do
         exits 137 "--on-failure=continue, $what, $n ranks" ctrun -n $n \
             --on-failure=continue "${client[@]}" $what
         is "$(cat "$out")" "$what ok" \

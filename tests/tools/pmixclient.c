@@ -1078,6 +1078,21 @@ static void lose(void)
     fence_without(1);
 }
 
+/* The same, by PMIx_Abort. */
+static void abort_one(void)
+{
+    pmix_proc_t one = me;
+
+    await_loss();
+    one.rank = 1;
+    if (me.rank == 0)
+        CHECK(PMIx_Abort(5, "one", &one, 1) == PMIX_SUCCESS);
+    if (me.rank == 1)
+        pause();
+    wait_for(&lost);
+    fence_without(1);
+}
+
 /* What the others share while rank 1 dies, and afterwards. */
 static void go_on(void)
 {
@@ -1336,6 +1351,7 @@ static const struct {
     {"forsaken", forsaken},
     {"forsaken-name", forsaken_name},
     {"lose", lose},
+    {"abort-one", abort_one},
     {"go-on", go_on},
     {"storm", storm},
     {"storm-of-all", storm_of_all},

@@ -79,6 +79,13 @@ static pmix_status_t signal_target(struct pmixsrv *server,
     return PMIX_SUCCESS;
 }
 
+void control_kill(struct pmixsrv *server, const pmix_proc_t *targets,
+                  size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        signal_target(server, &targets[i], SIGKILL);
+}
+
 /* Without targets the whole job of who asks is meant. */
 static pmix_status_t signal_targets(struct pmixsrv *server,
                                     const struct request *request, int signal)

@@ -120,6 +120,8 @@ struct pmixsrv_config {
     bool tools;
     /* Tools may have the input and output of ranks. */
     bool forwards;
+    /* Ranks may die while others go on: who aborts some ends just these. */
+    bool continues;
     struct pmixsrv_callbacks callbacks;
     void *ctx;
 };

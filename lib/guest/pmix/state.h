@@ -44,7 +44,7 @@ struct request {
     pmix_data_range_t range; /* event */
     pmix_info_t *copied;     /* event: info, ours */
     char *text;              /* abort: the message, ours */
-    char *data;              /* fence: ours */
+    char *data;              /* fence; abort: targets; ours */
     size_t ndata;
     pmix_query_t *queries;
     size_t nqueries;
@@ -271,6 +271,8 @@ const struct pset *pset_find(const struct pmixsrv *server, const char *name);
 /* control.c; the first runs on libpmix's thread */
 bool control_is_understood(const pmix_info_t *directives, size_t count);
 void control_request(struct pmixsrv *server, struct request *request);
+void control_kill(struct pmixsrv *server, const pmix_proc_t *targets,
+                  size_t count);
 
 /* log.c */
 void log_request(struct pmixsrv *server, struct request *request);

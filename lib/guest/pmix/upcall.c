@@ -184,17 +184,43 @@ static void on_tool(pmix_info_t *info, size_t ninfo,
     hand_over(request);
 }
 
+static bool is_of_some(const struct pmixsrv *server,
+                       const struct request *request)
+{
+    for (size_t i = 0; i < request->ntargets; i++)
+        if (request->targets[i].rank == PMIX_RANK_WILDCARD)
+            return false;
+    return server->config.continues && request->ntargets > 0;
+}
+
 static void serve_abort(struct pmixsrv *server, struct request *request)
 {
     struct pmixsrv_job *job = pmixsrv_find_job(server, request->proc.nspace);
 
-    if (job != NULL && request->proc.rank < job->size)
+    if (is_of_some(server, request))
+        control_kill(server, request->targets, request->ntargets);
+    else if (job != NULL && request->proc.rank < job->size)
         server->config.callbacks.abort(
             server->config.ctx, job, request->proc.rank, request->status,
             request->text != NULL ? request->text : "");
     request_answer_op(request, PMIX_SUCCESS);
 }
 
+static void copy_targets(struct request *request, const pmix_proc_t *procs,
+                         size_t count)
+{
+    pmix_proc_t *copy = calloc(count + 1, sizeof *copy);
+
+    if (copy == NULL)
+        return; /* then all are meant */
+    if (count > 0)
+        memcpy(copy, procs, count * sizeof *copy);
+    request->data = (char *)copy;
+    request->targets = copy;
+    request->ntargets = count;
+}
+
+/* libpmix keeps neither message nor procs. */
 static pmix_status_t on_abort(const pmix_proc_t *proc, void *client, int status,
                               const char message[], pmix_proc_t procs[],
                               size_t nprocs, pmix_op_cbfunc_t answer,
@@ -203,11 +229,10 @@ static pmix_status_t on_abort(const pmix_proc_t *proc, void *client, int status,
     struct request *request = request_new(serve_abort, proc, NULL, 0, cbdata);
 
     (void)client;
-    (void)procs;
-    (void)nprocs;
     if (request != NULL) {
         request->status = status;
         request->text = message != NULL ? strdup(message) : NULL;
+        copy_targets(request, procs, nprocs);
     }
     return hand_over_op(request, answer);
 }
