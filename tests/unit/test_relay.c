@@ -223,35 +223,6 @@ static void ended(int at)
     ck_assert_int_eq(recv(at, &byte, 1, MSG_DONTWAIT), 0);
 }
 
-START_TEST(deadly_question_is_not_heard)
-{
-    struct line line;
-
-    line_open(&line);
-    line.relays.cuts_attributes = true;
-    says("pmix.qry.psets pmpmix.qr", line.tool);
-    relays_pump(&line.relays);
-    hears(line.server, "pmix.qry.psets pmpmix.qr");
-    sends(line.tool, "y.attrs", 7);
-    relays_pump(&line.relays);
-    ended(line.server);
-    ended(line.tool);
-    line_close(&line);
-}
-END_TEST
-
-START_TEST(others_may_ask_it)
-{
-    struct line line;
-
-    line_open(&line);
-    says("pmix.qry.attrs", line.tool);
-    relays_pump(&line.relays);
-    hears(line.server, "pmix.qry.attrs");
-    line_close(&line);
-}
-END_TEST
-
 /* It goes on at once. */
 START_TEST(keeps_what_was_said_before)
 {
@@ -495,8 +466,6 @@ int main(void)
     tcase_add_test(tc, headers_are_whole_at_the_end_of_room);
     tcase_add_test(tc, messages_follow_the_greeting);
     tcase_add_test(tc, part_of_a_header_may_be_the_end);
-    tcase_add_test(tc, deadly_question_is_not_heard);
-    tcase_add_test(tc, others_may_ask_it);
     tcase_add_test(tc, keeps_what_was_said_before);
     tcase_add_test(tc, server_can_send_when_the_tool_has_gone);
     tcase_add_test(tc, last_words_arrive);

@@ -25,12 +25,11 @@ enum {
 struct stream {
     char bytes[ROOM];
     size_t first, end;
-    bool framed;      /* these are messages; else of the greeting */
-    size_t left;      /* of the message that has begun to go */
-    bool over;        /* nothing more comes */
-    bool told;        /* the other side knows that */
-    bool lost;        /* the other side takes nothing more */
-    size_t of_deadly; /* so many characters of it have just gone by */
+    bool framed; /* these are messages; else of the greeting */
+    size_t left; /* of the message that has begun to go */
+    bool over;   /* nothing more comes */
+    bool told;   /* the other side knows that */
+    bool lost;   /* the other side takes nothing more */
 };
 
 enum { TOOL, SERVER };
@@ -39,18 +38,16 @@ struct relay {
     struct relay *next;
     char *name;
     int fds[2];
-    struct stream from[2];       /* fds[i], to the other */
-    size_t charge;               /* what the tool has said and is not done */
-    size_t owed;                 /* to the tool, at most */
-    bool took;                   /* the tool has taken something of late */
-    unsigned turns;              /* that the server has let pass since */
-    const struct relays *relays; /* its own */
+    struct stream from[2]; /* fds[i], to the other */
+    size_t charge;         /* what the tool has said and is not done */
+    size_t owed;           /* to the tool, at most */
+    bool took;             /* the tool has taken something of late */
+    unsigned turns;        /* that the server has let pass since */
 };
 
 int relays_open(struct relays *relays)
 {
     relays->first = NULL;
-    relays->cuts_attributes = false;
     relays->ready = epoll_create1(EPOLL_CLOEXEC);
     return relays->ready < 0 ? -1 : 0;
 }
@@ -142,24 +139,6 @@ static bool has_bytes(const struct stream *stream)
     return stream->first < stream->end;
 }
 
-/* PMIX_QUERY_ATTRIBUTE_SUPPORT. Of its letters only the first is a p. */
-static const char deadly[] = "pmix.qry.attrs";
-
-static bool is_deadly(struct stream *stream, size_t begin)
-{
-    for (size_t i = begin; i < stream->end; i++) {
-        char c = stream->bytes[i];
-
-        if (c != deadly[stream->of_deadly])
-            stream->of_deadly = 0;
-        if (c == deadly[stream->of_deadly])
-            stream->of_deadly++;
-        if (deadly[stream->of_deadly] == '\0')
-            return true;
-    }
-    return false;
-}
-
 /* Nothing more of it is heard, nor is it told anything more. */
 static void cut(struct relay *relay)
 {
@@ -197,14 +176,9 @@ static bool may_fill(const struct relay *relay, int side)
    are messages. */
 static bool take_tool(struct relay *relay)
 {
-    struct stream *stream = &relay->from[TOOL];
-    size_t kept = stream->end - stream->first;
-
-    if (!fill(stream, relay->fds[TOOL]))
+    if (!fill(&relay->from[TOOL], relay->fds[TOOL]))
         return false;
     relay->from[SERVER].framed = true;
-    if (relay->relays->cuts_attributes && is_deadly(stream, kept))
-        cut(relay);
     return true;
 }
 
@@ -438,7 +412,6 @@ int relays_insert(struct relays *relays, int fd, const char *name)
 
     if (relay == NULL)
         return -1;
-    relay->relays = relays;
     relay->from[TOOL].framed = true;
     if (watch(relays, relay) < 0 || dup3(end, fd, O_CLOEXEC) < 0) {
         relay_free(relay);

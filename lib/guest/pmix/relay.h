@@ -15,7 +15,6 @@ struct relay;
 struct relays {
     int ready; /* to wait on for reading, when relays_open() was called */
     struct relay *first;
-    bool cuts_attributes; /* who asks which attributes there are, is let go */
 };
 
 /* -1 with errno */
