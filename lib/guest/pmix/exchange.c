@@ -385,9 +385,12 @@ static void group_answered(struct pmixsrv_fence *fence, pmix_status_t status,
 void exchange_group(struct pmixsrv *server, struct request *request)
 {
     const uint64_t proposal = propose_context(server);
-    int rc = ask_others(server, request, "group", &proposal, sizeof proposal,
-                        group_answered);
+    int rc;
 
+    if (request->status == PMIX_SUCCESS)
+        request->status = group_judge(server, request);
+    rc = ask_others(server, request, "group", &proposal, sizeof proposal,
+                    group_answered);
     if (rc <= 0)
         group_answer(request, rc < 0 ? PMIX_ERR_NOMEM : request->status,
                      proposal);

@@ -37,6 +37,15 @@ static void hear_no_timeouts(struct pmixsrv *server)
     server->sieve.no_timeouts = true;
 }
 
+/*
+ * Of 7.0 a group's members get a flag, and then the context id. Clients of 5.0
+ * read the id where the flag is: each group has 1 (PMIx_Group_construct).
+ */
+static void part_groups(struct pmixsrv *server)
+{
+    server->blurs_contexts = true;
+}
+
 static const struct {
     const char *release; /* how its version begins */
     void (*mend)(struct pmixsrv *server);
@@ -44,6 +53,7 @@ static const struct {
     {"4.0.0", tell_of_events},
     {"4.2.2", hear_no_attributes},
     {"4.", hear_no_timeouts},
+    {"7.", part_groups},
 };
 
 void quirks_mend(struct pmixsrv *server)

@@ -251,6 +251,7 @@ static void job_free(struct pmixsrv_job *job)
     free(job->node_of);
     free(job->states);
     free(job->losses);
+    free(job->blurred);
     free(job->seen);
     free(job);
 }
@@ -263,7 +264,8 @@ static struct pmixsrv_job *job_new(unsigned size)
         return NULL;
     job->states = calloc(size, sizeof *job->states);
     job->losses = calloc(size, sizeof *job->losses);
-    if (job->states != NULL && job->losses != NULL)
+    job->blurred = calloc(size, sizeof *job->blurred);
+    if (job->states != NULL && job->losses != NULL && job->blurred != NULL)
         return job;
     job_free(job);
     return NULL;

@@ -93,6 +93,7 @@ struct pmixsrv_job {
     void *user;
     enum pmixsrv_state *states; /* [size] */
     struct loss *losses;        /* [size] */
+    bool *blurred;              /* [size] in a group whose id it cannot read */
     struct pmixsrv_seen *seen;  /* [size] of other nodes' ranks; or NULL */
 };
 
@@ -125,6 +126,8 @@ struct pmixsrv {
     struct relays relays;    /* of tools */
     struct iof iof;
     uint64_t next_context; /* for the next proposal */
+    bool blurs_contexts;   /* clients of 5.0 read the same one for each group */
+    bool told_of_contexts; /* the user knows */
     bool initialized;
     bool stopped;
 
@@ -255,6 +258,11 @@ void loss_closed(struct pmixsrv *server, struct request *request);
 void losses_expire(struct pmixsrv *server);
 
 /* group.c */
+/* May it be? Else why not. */
+pmix_status_t group_judge(struct pmixsrv *server,
+                          const struct request *request);
+/* It has ended its MPI, and may start it again. */
+void group_leave_all(struct pmixsrv *server, const pmix_proc_t *proc);
 void group_answer(struct request *request, pmix_status_t status,
                   size_t context);
 

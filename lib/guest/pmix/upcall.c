@@ -139,7 +139,7 @@ static void serve_connected(struct pmixsrv *server, struct request *request)
 
 static void serve_finalized(struct pmixsrv *server, struct request *request)
 {
-    (void)server;
+    group_leave_all(server, &request->proc);
     set_state(request, PMIXSRV_FINALIZED);
 }
 
