@@ -91,7 +91,7 @@ exits 124 "a connect with a timeout: --timeout ends it" ctrun -n 3 --timeout 3 \
 
 exits 7 "PMIx_Abort" ctrun -n 4 "${client[@]}" abort
 like "$(cat "$err")" 'rank 1 on .*\(7\): on purpose' "PMIx_Abort: message"
-for what in die die-in-group die-in-spawn; do
+for what in die die-in-group die-after-group die-in-spawn; do
     for i in 1 2 3; do
         exits 137 "a rank dies, $what ($i)" ctrun -n 4 "${client[@]}" $what
         like "$(cat "$err")" 'rank 1 on ' "a rank dies, $what ($i): it is named"

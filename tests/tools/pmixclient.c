@@ -997,6 +997,26 @@ static void die_in_group(void)
     pause();
 }
 
+/* Once the others have waited long enough for it. */
+static void die_after_group(void)
+{
+    pmix_proc_t *procs = each_rank();
+    pmix_info_t wanted, *results = NULL;
+    size_t nresults = 0;
+    int seconds = 1;
+
+    memset(&wanted, 0, sizeof wanted);
+    PMIX_INFO_LOAD(&wanted, PMIX_TIMEOUT, &seconds, PMIX_INT);
+    fence(false);
+    if (me.rank == 1) {
+        usleep(1500000);
+        raise(SIGKILL);
+    }
+    PMIx_Group_construct("late", procs, size, &wanted, 1, &results, &nresults);
+    free(procs);
+    pause();
+}
+
 static void die_in_spawn(void)
 {
     pmix_app_t app;
@@ -1368,6 +1388,7 @@ static const struct {
     {"hear-group", hear_group},
     {"hear-group-later", hear_group_later},
     {"die-in-group", die_in_group},
+    {"die-after-group", die_after_group},
     {"die-in-spawn", die_in_spawn},
 };
 
