@@ -53,6 +53,7 @@
     X(PMIx_server_IOF_deliver)                                                 \
     X(PMIx_server_define_process_set)                                          \
     X(PMIx_server_deregister_client)                                           \
+    X(PMIx_server_deregister_nspace)                                           \
     X(PMIx_server_dmodex_request)                                              \
     X(PMIx_server_generate_cpuset_string)                                      \
     X(PMIx_server_generate_locality_string)                                    \
@@ -101,6 +102,7 @@ void *lazy_pmix_symbol(const char *name);
 #define PMIx_server_IOF_deliver lazy_pmix.PMIx_server_IOF_deliver
 #define PMIx_server_define_process_set lazy_pmix.PMIx_server_define_process_set
 #define PMIx_server_deregister_client lazy_pmix.PMIx_server_deregister_client
+#define PMIx_server_deregister_nspace lazy_pmix.PMIx_server_deregister_nspace
 #define PMIx_server_dmodex_request lazy_pmix.PMIx_server_dmodex_request
 #define PMIx_server_generate_cpuset_string                                     \
     lazy_pmix.PMIx_server_generate_cpuset_string

@@ -98,6 +98,21 @@ for what in die die-in-group die-after-group die-in-spawn; do
     done
 done
 
+# --- what is registered for clean-up goes, however who registered it ends
+for what in clean-rank clean-job; do
+    for end in modex:0 die:137 die-in-group:137 abort:7; do
+        touch "$work/registered"
+        chmod 666 "$work/registered"
+        [ "$(id -u)" != 0 ] || chown "$user:" "$work/registered"
+        exits "${end#*:}" "$what, ${end%:*}" env \
+            CLEAN_FILE="$work/registered" "$CTRUN" -n 2 "${client[@]}" \
+            "$what" "${end%:*}"
+        status=0
+        ! [ -e "$work/registered" ] || status=1
+        ok $status "$what, ${end%:*}: the file has gone"
+    done
+done
+
 # a program that is linked with libpmix alone needs no word
 exits 0 "--pmi is not needed" ctrun -n 2 --no-container "$work/pmixclient" modex
 

@@ -762,6 +762,28 @@ static void signals(void)
     CHECK((me.rank == size - 1) == (signalled == SIGUSR1));
 }
 
+/* $CLEAN_FILE is to be removed with rank 0, or with the job. */
+static void clean_with(pmix_rank_t rank)
+{
+    const char *file = getenv("CLEAN_FILE");
+
+    CHECK(file != NULL);
+    if (me.rank == 0)
+        CHECK(control(rank, PMIX_REGISTER_CLEANUP, file, PMIX_STRING) ==
+              PMIX_SUCCESS);
+    fence(false);
+}
+
+static void clean_rank(void)
+{
+    clean_with(0);
+}
+
+static void clean_job(void)
+{
+    clean_with(PMIX_RANK_WILDCARD);
+}
+
 /* Of the job, and of what it has spawned, wherever that is. */
 static void check_tables(void)
 {
@@ -1359,6 +1381,8 @@ static const struct {
     {"log", log_texts},
     {"log-same", log_same},
     {"signals", signals},
+    {"clean-rank", clean_rank},
+    {"clean-job", clean_job},
     {"spawn", spawn},
     {"child", child},
     {"spawn-there", spawn_there},

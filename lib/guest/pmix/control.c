@@ -2,11 +2,21 @@
  * Job control: what may be asked for is a signal, by one of several names, or
  * that something be cleaned up, which libpmix does itself, but only for a host
  * that has this upcall.
+ *
+ * What is to be cleaned up it does not tell its host. It removes a rank's files
+ * when it misses or forgets the rank, and those of a job when it forgets the
+ * job. Of a job that fails its thread is held before that (pmixsrv_stop()), so
+ * that it does not see several connections close at once, which it would as
+ * soon as it looks at its descriptors again. So when all ranks have ended it is
+ * given the work, with another hold behind it, and only then let go: it does
+ * what lies in its queue before it looks at any descriptor.
  */
 #include "guest/pmix/state.h"
 
 #include <signal.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static int signal_of_flag(const pmix_info_t *info, int signal)
 {
@@ -115,4 +125,87 @@ void control_request(struct pmixsrv *server, struct request *request)
             rc = PMIX_ERR_NOT_FOUND;
     }
     request_answer_info(request, rc, &nothing);
+}
+
+/* ---- clean-up ---- */
+
+static void ignore(pmix_status_t status, void *ctx)
+{
+    (void)status;
+    (void)ctx;
+}
+
+static void forget(const struct pmixsrv_job *job)
+{
+    pmix_proc_t proc;
+
+    for (unsigned rank = 0; rank < job->size; rank++) {
+        pmixsrv_proc(job, rank, &proc);
+        if (!pmixsrv_rank_elsewhere(job, rank))
+            PMIx_server_deregister_client(&proc, ignore, NULL);
+    }
+    PMIx_server_deregister_nspace(job->nspace, ignore, NULL);
+}
+
+/* On libpmix's thread, for ever. */
+static void hold_again(pmix_status_t status, void *ctx)
+{
+    struct pmixsrv *server = ctx;
+
+    (void)status;
+    pthread_mutex_lock(&server->lock);
+    server->cleaned = true;
+    pthread_cond_broadcast(&server->holds);
+    pthread_mutex_unlock(&server->lock);
+    for (;;)
+        pause();
+}
+
+void cleanup_await(struct pmixsrv *server)
+{
+    pthread_mutex_lock(&server->lock);
+    while (!server->let_go)
+        pthread_cond_wait(&server->holds, &server->lock);
+    pthread_mutex_unlock(&server->lock);
+}
+
+static bool is_held(struct pmixsrv *server)
+{
+    bool held;
+
+    pthread_mutex_lock(&server->lock);
+    held = server->held && !server->let_go;
+    pthread_mutex_unlock(&server->lock);
+    return held;
+}
+
+static void let_go(struct pmixsrv *server)
+{
+    struct timespec end;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += 5;
+    pthread_mutex_lock(&server->lock);
+    server->let_go = true;
+    pthread_cond_broadcast(&server->holds);
+    while (!server->cleaned && rc == 0)
+        rc = pthread_cond_timedwait(&server->holds, &server->lock, &end);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void cleanup_run(struct pmixsrv *server)
+{
+    pmix_proc_t nobody;
+
+    if (!is_held(server))
+        return;
+    for (const struct pmixsrv_job *job = server->jobs; job != NULL;
+         job = job->next)
+        if (!job->elsewhere)
+            forget(job);
+    memset(&nobody, 0, sizeof nobody);
+    memcpy(nobody.nspace, "nobody", sizeof "nobody");
+    PMIx_server_deregister_client(&nobody, hold_again, server);
+    let_go(server);
 }

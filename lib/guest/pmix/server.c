@@ -271,7 +271,7 @@ static struct pmixsrv_job *job_new(unsigned size)
     return NULL;
 }
 
-/* On libpmix's thread, for ever. */
+/* On libpmix's thread, until there is cleaning up to do. */
 static void hold(pmix_status_t status, void *ctx)
 {
     struct pmixsrv *server = ctx;
@@ -281,8 +281,7 @@ static void hold(pmix_status_t status, void *ctx)
     server->held = true;
     pthread_cond_signal(&server->holds);
     pthread_mutex_unlock(&server->lock);
-    for (;;)
-        pause();
+    cleanup_await(server);
 }
 
 static void wait_until_held(struct pmixsrv *server)
@@ -330,6 +329,7 @@ void pmixsrv_destroy(struct pmixsrv *server)
         return;
     if (server->initialized) {
         pmixsrv_stop(server);
+        cleanup_run(server);
         return;
     }
     pmixsrv_accept_upcalls(NULL);

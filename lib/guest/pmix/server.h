@@ -131,7 +131,8 @@ struct pmixsrv *pmixsrv_create(const struct pmixsrv_config *config,
                                struct ct_error *reterr);
 
 /*
- * The end of it, as pmixsrv_stop(); there is no second server in a process.
+ * The end of it, as pmixsrv_stop(), when all ranks have ended: what they have
+ * registered for clean-up is removed. There is no second server in a process.
  * NULL is fine.
  */
 void pmixsrv_destroy(struct pmixsrv *server);

@@ -142,7 +142,8 @@ struct pmixsrv {
     int patience; /* timerfd: with a dead rank's connection */
     int ready;    /* epoll: any of them, or relays */
     bool held;
-    pthread_cond_t holds; /* held has become true */
+    pthread_cond_t holds; /* one of these three has become true */
+    bool let_go, cleaned; /* it may do the cleaning up, and has (control.c) */
 };
 
 /* What the job (rank -1) or one of its ranks may use below the server's. */
@@ -276,8 +277,11 @@ int pset_define(struct pmixsrv_job *job, const struct pmixsrv_pset *facts,
                 struct ct_error *reterr);
 const struct pset *pset_find(const struct pmixsrv *server, const char *name);
 
-/* control.c; the first runs on libpmix's thread */
+/* control.c; the first two run on libpmix's thread, which waits in the second
+   when it is held; with the last it removes what was registered for clean-up */
 bool control_is_understood(const pmix_info_t *directives, size_t count);
+void cleanup_await(struct pmixsrv *server);
+void cleanup_run(struct pmixsrv *server);
 void control_request(struct pmixsrv *server, struct request *request);
 void control_kill(struct pmixsrv *server, const pmix_proc_t *targets,
                   size_t count);
