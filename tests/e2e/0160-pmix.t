@@ -8,8 +8,8 @@ build_pmix pmixclient
 build_pmix pmixtool
 client=(--no-container --pmi=pmix "$work/pmixclient")
 
-whats=(facts modex subsets names timeouts groups connect events ranges queries
-    psets signals spawn)
+whats=(facts modex subsets names name-ranges timeouts groups connect events
+    ranges queries psets signals spawn)
 for what in "${whats[@]}"; do
     for n in 1 4 16; do
         exits 0 "$what, $n ranks" ctrun -n $n --pset first=0 "${client[@]}" \
@@ -32,6 +32,7 @@ done
 kill "${busy[@]}"
 wait "${busy[@]}" 2> /dev/null
 
+exits 0 "names of a rank that has gone" ctrun -n 4 "${client[@]}" name-of-gone
 for n in 2 4 16; do
     exits 0 "groups by invitation, $n ranks" ctrun -n $n "${client[@]}" invite &&
         is "$(cat "$out")" "invite ok" \

@@ -175,13 +175,15 @@ static void subsets(void)
 static pmix_status_t publish(const char *key, const char *text,
                              pmix_data_range_t range)
 {
-    pmix_info_t info[2];
+    pmix_persistence_t persistence = PMIX_PERSIST_SESSION;
+    pmix_info_t info[3];
     pmix_status_t rc;
 
     memset(info, 0, sizeof info);
     PMIX_INFO_LOAD(&info[0], key, text, PMIX_STRING);
     PMIX_INFO_LOAD(&info[1], PMIX_RANGE, &range, PMIX_DATA_RANGE);
-    rc = PMIx_Publish(info, 2);
+    PMIX_INFO_LOAD(&info[2], PMIX_PERSISTENCE, &persistence, PMIX_PERSIST);
+    rc = PMIx_Publish(info, 3);
     PMIX_INFO_DESTRUCT(&info[0]);
     return rc;
 }
@@ -232,10 +234,85 @@ static void names(void)
     CHECK(lookup("name", false, "") == PMIX_ERR_NOT_FOUND);
 }
 
+static pmix_status_t publish_with(const char *key, const char *directive,
+                                  const void *value, pmix_data_type_t type)
+{
+    pmix_info_t info[2];
+
+    memset(info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info[0], key, "x", PMIX_STRING);
+    PMIX_INFO_LOAD(&info[1], directive, value, type);
+    return PMIx_Publish(info, 2);
+}
+
+static pmix_status_t publish_for(const char *key, pmix_rank_t rank)
+{
+    pmix_data_range_t range = PMIX_RANGE_CUSTOM;
+    pmix_proc_t reader = me;
+    pmix_info_t info[3];
+
+    reader.rank = rank;
+    memset(info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info[0], key, "x", PMIX_STRING);
+    PMIX_INFO_LOAD(&info[1], PMIX_RANGE, &range, PMIX_DATA_RANGE);
+    PMIX_INFO_LOAD(&info[2], PMIX_EVENT_CUSTOM_RANGE, &reader, PMIX_PROC);
+    return PMIx_Publish(info, 3);
+}
+
+/* Who sees a name, and names that are refused. */
+static void name_ranges(void)
+{
+    pmix_rank_t last = size - 1;
+
+    if (me.rank == 0) {
+        CHECK(publish_for("last's", last) == PMIX_SUCCESS);
+        CHECK(publish("rm's", "x", PMIX_RANGE_RM) == PMIX_SUCCESS);
+        CHECK(publish("node's", "x", PMIX_RANGE_LOCAL) == PMIX_SUCCESS);
+        CHECK(publish("job's", "x", PMIX_RANGE_NAMESPACE) == PMIX_SUCCESS);
+        CHECK(publish("no one's", "x", PMIX_RANGE_CUSTOM) ==
+              PMIX_ERR_BAD_PARAM);
+        CHECK(publish_with("a", PMIX_RANGE, "text", PMIX_STRING) ==
+              PMIX_ERR_BAD_PARAM);
+        CHECK(publish_with("a", PMIX_PERSISTENCE, "text", PMIX_STRING) ==
+              PMIX_ERR_BAD_PARAM);
+        CHECK(publish_with("a", "a", "y", PMIX_STRING) ==
+              PMIX_ERR_DUPLICATE_KEY);
+    }
+    fence(false);
+    CHECK(lookup("last's", false, "x") ==
+          (me.rank == last ? PMIX_SUCCESS : PMIX_ERR_NOT_FOUND));
+    CHECK(lookup(PMIX_EVENT_CUSTOM_RANGE, false, "") == PMIX_ERR_NOT_FOUND);
+    CHECK(lookup("rm's", false, "") == PMIX_ERR_NOT_FOUND);
+    CHECK(lookup("node's", false, "x") == PMIX_SUCCESS);
+    CHECK(lookup("job's", false, "x") == PMIX_SUCCESS);
+    CHECK(lookup("a", false, "") == PMIX_ERR_NOT_FOUND);
+    fence(false);
+}
+
+/* A rank's name goes with it, its job's stays. */
+static void name_of_gone(void)
+{
+    pmix_persistence_t proc = PMIX_PERSIST_PROC, app = PMIX_PERSIST_APP;
+
+    if (size > 1 && me.rank == size - 1) {
+        CHECK(publish_with("rank's", PMIX_PERSISTENCE, &proc, PMIX_PERSIST) ==
+              PMIX_SUCCESS);
+        CHECK(publish_with("app's", PMIX_PERSISTENCE, &app, PMIX_PERSIST) ==
+              PMIX_SUCCESS);
+    }
+    fence(false);
+    if (size == 1 || me.rank == size - 1)
+        return;
+    while (lookup("rank's", false, "x") != PMIX_ERR_NOT_FOUND)
+        usleep(1000);
+    CHECK(lookup("app's", false, "x") == PMIX_SUCCESS);
+}
+
 /* A second is enough to wait for what nobody publishes. */
 static void timeouts(void)
 {
     int all = 0, seconds = 1;
+    uint32_t unsigned_seconds = 1;
     pmix_info_t info[2];
     pmix_pdata_t data;
 
@@ -244,6 +321,8 @@ static void timeouts(void)
     snprintf(data.key, sizeof data.key, "nobody's");
     PMIX_INFO_LOAD(&info[0], PMIX_WAIT, &all, PMIX_INT);
     PMIX_INFO_LOAD(&info[1], PMIX_TIMEOUT, &seconds, PMIX_INT);
+    CHECK(PMIx_Lookup(&data, 1, info, 2) == PMIX_ERR_TIMEOUT);
+    PMIX_INFO_LOAD(&info[1], PMIX_TIMEOUT, &unsigned_seconds, PMIX_UINT32);
     CHECK(PMIx_Lookup(&data, 1, info, 2) == PMIX_ERR_TIMEOUT);
     fence(false);
 }
@@ -1391,6 +1470,8 @@ static const struct {
     {"die", die},
     {"bound", bound},
     {"timeouts", timeouts},
+    {"name-ranges", name_ranges},
+    {"name-of-gone", name_of_gone},
     {"invite", invite},
     {"forsaken", forsaken},
     {"forsaken-name", forsaken_name},

@@ -58,7 +58,8 @@ struct published {
     pmix_proc_t owner;
     pmix_data_range_t range;
     pmix_persistence_t persistence;
-    pmix_info_t info; /* key and value */
+    pmix_info_t info;   /* key and value */
+    pmix_info_t custom; /* of PMIX_RANGE_CUSTOM: for whom */
 };
 
 struct pset {
