@@ -142,6 +142,7 @@ void job_free(struct job *job)
     free(job->procs);
     for (unsigned i = 0; job->apps != NULL && i < job->app_count; i++) {
         strv_clear(&job->apps[i].env);
+        free(job->apps[i].workdir);
         app_give_back(&job->apps[i]);
     }
     free(job->apps);
@@ -179,6 +180,9 @@ int job_prepare(struct job *job, char *const *const *argvs,
             .path = paths != NULL ? paths[i] : NULL,
         };
 
+        if (app.workdir != NULL &&
+            (job->apps[i].workdir = strdup(app.workdir)) == NULL)
+            return ct_fail_nomem(reterr);
         if (zygote_prepare(job->agent->zygote, &app, reterr) < 0)
             return -1;
     }

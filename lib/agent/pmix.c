@@ -297,6 +297,26 @@ static int list_apps(const struct job *job, struct sizes *ret)
     return 0;
 }
 
+/*
+ * Where the ranks of each app are to start: list, which has room for all. Those
+ * of members are one app to PMIx, and may differ.
+ */
+static void list_workdirs(const struct job *job, const char **list)
+{
+    const struct agent_config *config = &job->agent->config;
+
+    if (job->world != NULL && job->app_count > 1)
+        return;
+    for (unsigned i = 0; i < job->app_count; i++) {
+        const struct app *app = &job->apps[i];
+
+        list[i] = app->workdir != NULL ? app->workdir
+                                       : config->plans[app->plan].workdir;
+        if (list[i] != NULL && list[i][0] != '/')
+            list[i] = NULL;
+    }
+}
+
 /* ---- process sets ---- */
 
 /* Each app is one: "ctrun://app/0", of spawned jobs "ctrun://spawn/1/app/0". */
@@ -419,6 +439,8 @@ static int make_job(struct job *job, const struct sizes *apps,
     const struct agent_world *world = agent->config.world;
     bool spread = job->node_of != NULL;
     char nspace[64], parent[64];
+    CT_AUTO_FREE const char **workdirs =
+        calloc(job->app_count, sizeof *workdirs);
     const struct pmixsrv_facts facts = {
         .nspace = nspace,
         .host = agent->host,
@@ -432,6 +454,7 @@ static int make_job(struct job *job, const struct sizes *apps,
                              : job->size,
         .app_sizes = apps->items,
         .app_count = apps->count,
+        .workdirs = workdirs,
         .cpus = cpus->items,
         .cpus_size =
             job->world != NULL ? sizeof *cpus->sets : agent->config.cpus_size,
@@ -442,6 +465,9 @@ static int make_job(struct job *job, const struct sizes *apps,
         .user = job,
     };
 
+    if (workdirs == NULL)
+        return ct_fail_nomem(reterr);
+    list_workdirs(job, workdirs);
     make_nspace(agent, job->id, nspace, sizeof nspace);
     make_nspace(agent, job->spawner, parent, sizeof parent);
     job->pmix = pmixsrv_job_create(agent->pmix, &facts, reterr);

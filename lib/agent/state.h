@@ -76,6 +76,7 @@ struct app {
     unsigned plan;
     unsigned ranks;
     const char *name; /* argv[0], the owner's */
+    char *workdir;    /* of a spawned one that has its own */
     struct mpi_info mpi;
     struct strv env; /* of a spawned one: what its parent hands to it */
     char *lent;      /* what members need, as the zygote has packed it */

@@ -32,6 +32,7 @@ done
 kill "${busy[@]}"
 wait "${busy[@]}" 2> /dev/null
 
+exits 0 "the working directory" ctrun -n 2 "${client[@]}" workdir
 exits 0 "names of a rank that has gone" ctrun -n 4 "${client[@]}" name-of-gone
 for n in 2 4 16; do
     exits 0 "groups by invitation, $n ranks" ctrun -n $n "${client[@]}" invite &&

@@ -117,6 +117,17 @@ static void facts(void)
 }
 
 /* With --bind-to core. */
+/* All start where they are. */
+static void workdir(void)
+{
+    char here[4096];
+    pmix_value_t *value = get(PMIX_RANK_WILDCARD, PMIX_WDIR);
+
+    CHECK(getcwd(here, sizeof here) != NULL);
+    CHECK(value != NULL && value->type == PMIX_STRING);
+    CHECK(strcmp(value->data.string, here) == 0);
+}
+
 static void bound(void)
 {
     pmix_value_t *value;
@@ -1469,6 +1480,7 @@ static const struct {
     {"abort", leave},
     {"die", die},
     {"bound", bound},
+    {"workdir", workdir},
     {"timeouts", timeouts},
     {"name-ranges", name_ranges},
     {"name-of-gone", name_of_gone},

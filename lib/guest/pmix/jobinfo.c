@@ -218,16 +218,26 @@ static int add_places(struct infolist *ret, const struct pmixsrv_facts *facts,
     return add_maps(ret, facts, reterr);
 }
 
+static void add_workdir(struct infolist *ret, const struct pmixsrv_facts *facts,
+                        unsigned app)
+{
+    if (facts->workdirs != NULL && facts->workdirs[app] != NULL)
+        infolist_string(ret, PMIX_WDIR, facts->workdirs[app]);
+}
+
 static void add_apps(struct infolist *ret, const struct pmixsrv_facts *facts)
 {
     unsigned first = 0;
 
+    if (facts->app_count == 1)
+        add_workdir(ret, facts, 0);
     for (unsigned app = 0; app < facts->app_count; app++) {
         struct infolist items = {0};
 
         infolist_u32(&items, PMIX_APPNUM, app);
         infolist_u32(&items, PMIX_APP_SIZE, facts->app_sizes[app]);
         infolist_rank(&items, PMIX_APPLDR, first);
+        add_workdir(&items, facts, app);
         infolist_array(ret, PMIX_APP_INFO_ARRAY, &items);
         first += facts->app_sizes[app];
     }

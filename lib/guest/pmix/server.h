@@ -169,6 +169,7 @@ struct pmixsrv_facts {
     unsigned universe_size;
     const unsigned *app_sizes; /* ranks of each app, in their order */
     unsigned app_count;
+    const char *const *workdirs; /* of each app; NULL: not known; or NULL */
     /* CPUs of each rank, cpu_set_t of cpus_size bytes; NULL: not bound */
     const void *const *cpus;
     size_t cpus_size;
