@@ -404,20 +404,40 @@ static int join_world(struct join *join, bool *ret_told,
     return rc;
 }
 
-static const struct host_adapter *look_for_host(const struct options *options)
+static void tell_refused(const struct options *options,
+                         const struct strv *refused)
 {
-    const struct app_options *app = &options->apps[0];
-    struct strv refused = {0};
-    const struct host_adapter *adapter;
-
-    if (options->app_count > 1 || app->ranks_given)
-        return NULL;
-    adapter = host_choose(environ, options->host, &refused);
-    for (size_t i = 0; i < refused.count; i++)
+    for (size_t i = 0; i < refused->count; i++)
         say(options->verbosity, is_one_of_many() ? 2 : 1, "host %s",
-            refused.items[i]);
+            refused->items[i]);
+}
+
+/* Without what was asked for by name each task would be a world of its own. */
+static int fail_named(const struct strv *refused, struct ct_error *reterr)
+{
+    if (refused->count == 0)
+        return ct_fail_nomem(reterr);
+    return ct_fail(reterr, ENOENT, "--host=%s", refused->items[0]);
+}
+
+/* 0 with NULL: there is none, and all ranks are ours. */
+static int look_for_host(const struct options *options,
+                         const struct host_adapter **ret,
+                         struct ct_error *reterr)
+{
+    struct strv refused = {0};
+    int rc = 0;
+
+    *ret = NULL;
+    if (options->app_count > 1 || options->apps[0].ranks_given)
+        return 0;
+    *ret = host_choose(environ, options->host, &refused);
+    if (*ret == NULL && options->host != NULL)
+        rc = fail_named(&refused, reterr);
+    else
+        tell_refused(options, &refused);
     strv_clear(&refused);
-    return adapter;
+    return rc;
 }
 
 static int join_host(struct join *join, const struct host_adapter *adapter,
@@ -454,8 +474,11 @@ int join_job(const struct options *options, char **argv, bool *ret_joined,
     int rc;
 
     *ret_joined = *ret_told = false;
-    if (options->host == NULL || strcmp(options->host, "local") != 0)
-        adapter = look_for_host(options);
+    if ((options->host == NULL || strcmp(options->host, "local") != 0) &&
+        look_for_host(options, &adapter, reterr) < 0) {
+        *ret_told = is_one_of_many();
+        return -1;
+    }
     if (adapter == NULL)
         return 0;
     *ret_joined = true;

@@ -78,7 +78,15 @@ exits 125 "three under mpirun" ctrun --pmi "$sif" sh -c /opt/ctrun/hello
 like "$(cat "$err")" 'Open MPI has started this as one of 3 tasks' \
     "three under mpirun: told"
 hello 2 "a job of its own under mpirun" ctrun -n 2 "$sif" /opt/ctrun/hello
+# --- a host that was asked for and is not there
+exits 125 "--host=pmi2 without it" ctrun --host=pmi2 --no-container true
+like "$(cat "$err")" '^ctrun: --host=pmi2: PMI_FD is not set$' \
+    "--host=pmi2 without it: told"
+environment=(OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=3)
+exits 125 "--host=pmix without it" ctrun --host=pmix --no-container true
+is "$(cat "$err")" "" "--host=pmix without it: another task tells"
 environment=()
+exits 0 "--host=local" ctrun --host=local --no-container true
 
 # --- a rank that breaks the protocol
 exits 125 "nonsense" ctrun -n 2 "$sif" bash -c '
