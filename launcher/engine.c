@@ -59,29 +59,67 @@ static int add_number(struct strv *ret, const char *option, unsigned number)
     return number > 0 ? strv_addf(ret, "%s=%u", option, number) : 0;
 }
 
+/* Of the words that `srun --mpi=list` prints, "pmix_v4" is pmix too. */
+static bool names(const char *text, const char *kind)
+{
+    size_t len = strlen(kind);
+
+    for (text += strspn(text, " \t\n"); *text != '\0';
+         text += strspn(text, " \t\n")) {
+        size_t word = strcspn(text, " \t\n,");
+
+        if (strncmp(text, kind, len) == 0 && (word == len || text[len] == '_'))
+            return true;
+        text += word + (text[word] == ',');
+    }
+    return false;
+}
+
 /*
  * For the one exchange that we want of it pmi2 is the better: its start costs
  * half of pmix's, and its fence has always waited for all.
  */
+static const char *choose_kind(const char *list)
+{
+    return names(list, "pmi2") ? "pmi2" : names(list, "pmix") ? "pmix" : NULL;
+}
+
 static int add_mpi(const struct engine_facts *facts, const char *program,
                    struct strv *ret, struct ct_error *reterr)
 {
-    static const char *const kinds[] = {"pmi2", "pmix"};
+    CT_AUTO_FREE char *list = facts->srun_list(program, reterr);
+    const char *kind;
 
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (facts->srun_has(program, kinds[i]))
-            return strv_addf(ret, "--mpi=%s", kinds[i]) < 0
-                       ? ct_fail_nomem(reterr)
-                       : 0;
+    if (list == NULL)
+        return -1;
+    kind = choose_kind(list);
+    if (kind != NULL)
+        return strv_addf(ret, "--mpi=%s", kind) < 0 ? ct_fail_nomem(reterr) : 0;
     return ct_fail(reterr, ENOENT,
                    "this Slurm has neither --mpi=pmi2 nor --mpi=pmix, so ranks "
                    "could not find each other");
+}
+
+/*
+ * In a step (srun --pty bash) a new one would wait for ever for the CPUs that
+ * this one has. A batch script's step and salloc's lend them: these have no
+ * number, or one above all others.
+ */
+static bool is_in_step(char *const *env)
+{
+    const char *step = env_get(env, "SLURM_STEP_ID");
+    long number;
+
+    return step != NULL &&
+           ct_span_number(ct_span_str(step), 0, INT_MAX, &number) == 0;
 }
 
 static int add_srun(const struct options *options,
                     const struct engine_facts *facts, const char *program,
                     struct strv *ret, struct ct_error *reterr)
 {
+    if (is_in_step(facts->env) && strv_add(ret, "--overlap") < 0)
+        return ct_fail_nomem(reterr);
     if (add_number(ret, "--nodes", options->nodes) < 0 ||
         strv_addf(ret, "--ntasks=%u", options->apps[0].ranks) < 0 ||
         add_number(ret, "--ntasks-per-node", options->ranks_per_node) < 0)
@@ -211,18 +249,18 @@ static int choose(const struct options *options,
                   struct ct_error *reterr)
 {
     struct host_task task;
+    bool is_task = host_task_find(facts->env, &task);
 
     *ret = NULL;
     if (options->engine != NULL) {
         *ret = find_engine(options->engine);
-    } else if (has_hosts(options)) {
+    } else if (has_hosts(options) && !is_task) {
         *ret = first_there(facts);
         if (*ret == NULL)
             return ct_fail(reterr, ENOENT,
                            "--hosts: neither mpiexec.hydra nor mpirun is here "
                            "to start ranks there");
-    } else if (options->apps[0].ranks_given &&
-               !host_task_find(facts->env, &task) &&
+    } else if (options->apps[0].ranks_given && !is_task &&
                is_allocation(facts->env)) {
         *ret = find_engine("srun");
     }
@@ -237,6 +275,12 @@ static int add_places(const struct engine *engine,
 {
     if (options->hostfile != NULL && engine->hostfile == NULL)
         return ct_fail(reterr, EINVAL, "%s takes no --hostfile", engine->name);
+    if (options->hosts != NULL && engine->hostfile == NULL &&
+        strchr(options->hosts, ':') != NULL)
+        return ct_fail(reterr, EINVAL,
+                       "--hosts=%.200s: %s takes names alone; how many ranks "
+                       "each node gets say --ntasks-per-node",
+                       options->hosts, engine->name);
     if ((options->label && strv_add(ret, engine->label) < 0) ||
         (options->hosts != NULL && (strv_add(ret, engine->hosts) < 0 ||
                                     strv_add(ret, options->hosts) < 0)) ||
@@ -382,36 +426,43 @@ static char *find_in_path(const char *name)
     return rank_find_command(name, getenv("PATH"), "/", NULL);
 }
 
-/* Of the words that `srun --mpi=list` prints, "pmix_v4" is pmix too. */
-static bool names(const char *text, const char *kind)
+/* Where a program says why it ends; lines end in NUL then. */
+static const char *last_line(char *text)
 {
-    size_t len = strlen(kind);
+    const char *last = text;
+    char *save = NULL;
 
-    for (text += strspn(text, " \t\n"); *text != '\0';
-         text += strspn(text, " \t\n")) {
-        size_t word = strcspn(text, " \t\n,");
-
-        if (strncmp(text, kind, len) == 0 && (word == len || text[len] == '_'))
-            return true;
-        text += word + (text[word] == ',');
-    }
-    return false;
+    for (char *line = strtok_r(text, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save))
+        last = line;
+    return last;
 }
 
-static bool srun_has(const char *srun, const char *kind)
+static char *srun_list(const char *srun, struct ct_error *reterr)
 {
-    char command[PATH_MAX + 40], text[4096];
+    char command[PATH_MAX + 40];
+    CT_AUTO_FREE char *text = calloc(1, 4096);
     size_t len;
     FILE *list;
+    int status;
 
+    if (text == NULL) {
+        ct_fail_nomem(reterr);
+        return NULL;
+    }
     snprintf(command, sizeof command, "'%s' --mpi=list 2>&1", srun);
     list = popen(command, "re");
-    if (list == NULL)
-        return false;
-    len = fread(text, 1, sizeof text - 1, list);
+    if (list == NULL) {
+        ct_fail_errno(reterr, "cannot start %s", srun);
+        return NULL;
+    }
+    len = fread(text, 1, 4095, list);
     text[len] = '\0';
-    pclose(list);
-    return names(text, kind);
+    status = pclose(list);
+    if (status == 0 || choose_kind(text) != NULL)
+        return ct_steal_ptr(&text);
+    ct_fail(reterr, ENOENT, "%s does not work here: %s", srun, last_line(text));
+    return NULL;
 }
 
 struct engine_facts engine_look(char *const *env)
@@ -424,6 +475,6 @@ struct engine_facts engine_look(char *const *env)
         .env = env,
         .self = len > 0 ? self : "ctrun",
         .find = find_in_path,
-        .srun_has = srun_has,
+        .srun_list = srun_list,
     };
 }

@@ -18,8 +18,8 @@ struct engine_facts {
     const char *self; /* how ctrun is to be called */
     /* The path of a program that the user could call, to free(), or NULL. */
     char *(*find)(const char *name);
-    /* Does this srun have --mpi=NAME? */
-    bool (*srun_has)(const char *srun, const char *name);
+    /* What `srun --mpi=list` prints, to free(), or NULL with what is wrong. */
+    char *(*srun_list)(const char *srun, struct ct_error *reterr);
 };
 
 /*

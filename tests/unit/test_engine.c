@@ -32,10 +32,17 @@ static char *find(const char *name)
     return path;
 }
 
-static bool srun_has(const char *srun, const char *name)
+static char *srun_list(const char *srun, struct ct_error *reterr)
 {
+    char *text = NULL;
+
     ck_assert_str_eq(srun, "/bin/srun");
-    return has_word(srun_kinds, name);
+    if (srun_kinds == NULL)
+        ct_fail(reterr, ENOENT, "no slurm.conf");
+    else if (asprintf(&text, "MPI plugin types are...\n\tnone\n\t%s\n",
+                      srun_kinds) < 0)
+        text = NULL;
+    return text;
 }
 
 enum { WORDS = 20 };
@@ -64,6 +71,13 @@ static const struct {
      .argv = {"--engine=srun", "i", "c"},
      .why = "this Slurm has neither --mpi=pmi2 nor --mpi=pmix, so ranks could "
             "not find each other"},
+    {.programs = "srun",
+     .kinds = "cray_shasta pmix_v4",
+     .argv = {"--engine=srun", "i", "c"},
+     .expected = "/bin/srun --ntasks=1 --mpi=pmix ctrun i c"},
+    {.programs = "srun",
+     .argv = {"--engine=srun", "i", "c"},
+     .why = "no slurm.conf"},
     /* in an allocation */
     {.programs = "srun",
      .kinds = "pmi2",
@@ -85,6 +99,18 @@ static const struct {
              "SLURM_STEP_NUM_TASKS=2"},
      .argv = {"-n", "4", "i", "c"},
      .expected = ""},
+    /* alone in its step, whose CPUs srun would wait for; salloc's lends them */
+    {.programs = "srun",
+     .kinds = "pmi2",
+     .env = {"SLURM_JOB_ID=1", "SLURM_JOB_NUM_NODES=2", "SLURM_STEP_ID=0"},
+     .argv = {"-n", "4", "i", "c"},
+     .expected = "/bin/srun --overlap --ntasks=4 --mpi=pmi2 ctrun i c"},
+    {.programs = "srun",
+     .kinds = "pmi2",
+     .env = {"SLURM_JOB_ID=1", "SLURM_JOB_NUM_NODES=2",
+             "SLURM_STEP_ID=4294967290"},
+     .argv = {"-n", "4", "i", "c"},
+     .expected = "/bin/srun --ntasks=4 --mpi=pmi2 ctrun i c"},
     /* CPUs */
     {.programs = "srun",
      .kinds = "pmi2",
@@ -148,6 +174,21 @@ static const struct {
     {.programs = "prun",
      .argv = {"--engine=prun", "-N", "2", "i", "c"},
      .why = "--nodes is srun's; prun takes its nodes from --hosts"},
+    {.programs = "srun",
+     .kinds = "pmi2",
+     .argv = {"--engine=srun", "--hosts", "a,b", "-n", "4", "i", "c"},
+     .expected = "/bin/srun --ntasks=4 --mpi=pmi2 --nodelist a,b ctrun i c"},
+    {.programs = "srun",
+     .kinds = "pmi2",
+     .argv = {"--engine=srun", "--hosts", "a:2,b", "-n", "4", "i", "c"},
+     .why = "--hosts=a:2,b: srun takes names alone; how many ranks each node "
+            "gets say --ntasks-per-node"},
+    /* one of several would start as many */
+    {.programs = "mpiexec.hydra",
+     .env = {"PMI_RANK=0", "PMI_SIZE=2"},
+     .argv = {"--hosts", "a", "i", "c"},
+     .why = "--hosts is for an engine, and here ctrun itself starts the "
+            "ranks, on this node"},
     /* those two want somebody to be there already */
     {.programs = "srun prun",
      .argv = {"--hosts", "a", "i", "c"},
@@ -197,7 +238,7 @@ START_TEST(what_starts_the_ranks)
         .env = (char *const *)rows[_i].env,
         .self = "ctrun",
         .find = find,
-        .srun_has = srun_has,
+        .srun_list = srun_list,
     };
     char *argv[WORDS + 1] = {(char *)"ctrun"}, text[1000];
     struct options options;
