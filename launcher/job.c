@@ -303,13 +303,39 @@ static int print_plan(const struct plan *plan)
     return rc;
 }
 
+static void print_word(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789_-+=:,./@%^";
+
+    if (*word != '\0' && word[strspn(word, plain)] == '\0') {
+        fputs(word, stdout);
+        return;
+    }
+    putchar('\'');
+    for (; *word != '\0'; word++)
+        if (*word == '\'')
+            fputs("'\\''", stdout);
+        else
+            putchar(*word);
+    putchar('\'');
+}
+
+void job_print_words(char *const *words)
+{
+    for (char *const *word = words; *word != NULL; word++) {
+        putchar(' ');
+        print_word(*word);
+    }
+    putchar('\n');
+}
+
 static void print_command(unsigned number, const struct agent_app *app)
 {
     printf("app     %u: %u rank%s of", number, app->ranks,
            app->ranks == 1 ? "" : "s");
-    for (char *const *word = app->argv; *word != NULL; word++)
-        printf(" %s", *word);
-    putchar('\n');
+    job_print_words(app->argv);
 }
 
 int job_spec_print(const struct job_spec *spec)

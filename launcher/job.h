@@ -35,4 +35,7 @@ void job_spec_clear(struct job_spec *spec);
 /* --dry-run: the job as text on standard output. 0, or -1 with errno. */
 int job_spec_print(const struct job_spec *spec);
 
+/* The rest of a line: " WORD" for each, as a shell would read it again. */
+void job_print_words(char *const *words);
+
 #endif

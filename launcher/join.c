@@ -20,9 +20,11 @@
 #include "base/pack.h"
 #include "base/packet.h"
 #include "base/scope.h"
+#include "client/environ.h"
 #include "host/host.h"
 #include "host/task.h"
 #include "launcher/exit.h"
+#include "launcher/foreign.h"
 #include "launcher/node.h"
 #include "launcher/say.h"
 #include "overlay/address.h"
@@ -412,6 +414,19 @@ static void tell_refused(const struct options *options,
             refused->items[i]);
 }
 
+/* A task that was given a way, which somebody has closed since, is told why the
+   others cannot be found. */
+static void tell_closed(const struct options *options)
+{
+    struct client_environ where;
+    struct host_task task;
+    struct ct_error err;
+
+    if (host_task_find(environ, &task) && task.rank == 0 &&
+        client_environ_read(environ, &where, &err) < 0 && err.code == EBADF)
+        say(options->verbosity, 0, "%s", err.text);
+}
+
 /* Without what was asked for by name each task would be a world of its own. */
 static int fail_named(const struct strv *refused, struct ct_error *reterr)
 {
@@ -436,6 +451,8 @@ static int look_for_host(const struct options *options,
         rc = fail_named(&refused, reterr);
     else
         tell_refused(options, &refused);
+    if (*ret == NULL && rc == 0)
+        tell_closed(options);
     strv_clear(&refused);
     return rc;
 }
@@ -444,8 +461,10 @@ static int join_host(struct join *join, const struct host_adapter *adapter,
                      bool *ret_joined, bool *ret_told, struct ct_error *reterr)
 {
     join->conn = host_open(adapter, environ, reterr);
-    if (join->conn == NULL)
+    if (join->conn == NULL) {
+        *ret_told = reterr->code == ENOTSUP && !is_first_of_node();
         return -1;
+    }
     if (take_facts(join, reterr) < 0) {
         host_give_up(join->conn, EXIT_CTRUN);
         return -1;
@@ -458,6 +477,24 @@ static int join_host(struct join *join, const struct host_adapter *adapter,
         "rank %u of %u, by %s", join->rank, join->size,
         host_adapter_name(adapter));
     return join_world(join, ret_told, reterr);
+}
+
+/*
+ * Nobody is asked: a launcher may hold it against tasks that only look. The
+ * first task's part is printed as if it were alone.
+ */
+static int print_join(const struct options *options,
+                      const struct host_adapter *adapter, bool *ret_joined,
+                      struct ct_error *reterr)
+{
+    *ret_joined = is_one_of_many();
+    if (foreign_refuse(options, false, reterr) < 0)
+        return -1;
+    if (*ret_joined)
+        return 0;
+    printf("host    %s: each task would join those that were started with it\n",
+           host_adapter_name(adapter));
+    return 0;
 }
 
 int join_job(const struct options *options, char **argv, bool *ret_joined,
@@ -482,6 +519,10 @@ int join_job(const struct options *options, char **argv, bool *ret_joined,
     if (adapter == NULL)
         return 0;
     *ret_joined = true;
+    if (options->dry_run) {
+        *ret_told = is_one_of_many();
+        return print_join(options, adapter, ret_joined, reterr);
+    }
     rc = join_host(&join, adapter, ret_joined, ret_told, reterr);
     free(join.node_of);
     free(join.others);

@@ -71,20 +71,21 @@ static int start_own(const struct options *options, struct ct_error *reterr)
 
 static int print_command(const struct strv *command, struct ct_error *reterr)
 {
-    for (size_t i = 0; i < command->count; i++)
-        printf(i == 0 ? "engine  %s" : " %s", command->items[i]);
-    putchar('\n');
+    fputs("engine ", stdout);
+    job_print_words(command->items);
     return fflush(stdout) == 0 ? 0 : ct_fail_errno(reterr, "cannot print");
 }
 
-/* To an engine, if there is one for it. Returns when there is none. */
-static int hand_over(const struct options *options, struct ct_error *reterr)
+/* To an engine, if there is one for it: returns then only from a dry run. */
+static int hand_over(const struct options *options, bool *ret_handed,
+                     struct ct_error *reterr)
 {
     const struct engine_facts facts = engine_look(environ);
     struct strv command = {0};
     int rc = engine_command(options, &facts, &command, reterr);
 
-    if (rc == 0 && command.count > 0) {
+    *ret_handed = rc == 0 && command.count > 0;
+    if (*ret_handed) {
         if (options->dry_run)
             rc = print_command(&command, reterr);
         else {
@@ -100,7 +101,7 @@ static int hand_over(const struct options *options, struct ct_error *reterr)
 static int perform(const struct options *options, char **argv, bool *ret_told,
                    struct ct_error *reterr)
 {
-    bool joined = false;
+    bool handed, joined = false;
     int rc;
 
     if (options->help)
@@ -109,10 +110,12 @@ static int perform(const struct options *options, char **argv, bool *ret_told,
         puts(PACKAGE_STRING);
         return 0;
     }
-    rc = hand_over(options, reterr);
-    if (rc >= 0 && !options->dry_run)
+    rc = hand_over(options, &handed, reterr);
+    if (rc < 0)
+        *ret_told = is_one_of_many();
+    if (rc >= 0 && !handed)
         rc = join_job(options, argv, &joined, ret_told, reterr);
-    return rc < 0 || joined ? rc : start_own(options, reterr);
+    return rc < 0 || handed || joined ? rc : start_own(options, reterr);
 }
 
 int main(int argc, char **argv)

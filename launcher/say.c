@@ -36,3 +36,10 @@ bool is_one_of_many(void)
 
     return host_task_find(environ, &task) && task.rank > 0;
 }
+
+bool is_first_of_node(void)
+{
+    struct host_task task;
+
+    return !host_task_find(environ, &task) || task.local == 0;
+}

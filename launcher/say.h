@@ -20,4 +20,7 @@ void say(int verbosity, int level, const char *fmt, ...)
  */
 bool is_one_of_many(void);
 
+/* Likewise, what goes wrong alike in all tasks of one node. */
+bool is_first_of_node(void);
+
 #endif

@@ -43,11 +43,13 @@ static int find_server(char *const *env, struct client_environ *found,
 {
     found->fd = -1;
     found->address = NULL;
-    if (env_get(env, "PMI_FD") == NULL && env_get(env, "PMI_ID") != NULL)
+    if (env_get(env, "PMI_FD") == NULL)
         found->address = env_get(env, "PMI_PORT");
-    if (found->address != NULL)
-        return 0;
-    return find_socket(env, &found->fd, reterr);
+    if (found->address == NULL)
+        return find_socket(env, &found->fd, reterr);
+    if (env_get(env, "PMI_ID") == NULL)
+        return ct_fail(reterr, ENOENT, "PMI_PORT is set, but PMI_ID is not");
+    return 0;
 }
 
 static int find_rank(char *const *env, const struct client_environ *found,

@@ -9,16 +9,18 @@
 /* The innermost first: mpirun in a Slurm job has started us by Slurm. */
 static const struct row {
     const char *launcher;
-    const char *rank, *size;
+    const char *rank, *size, *local;
     const char *advice;
 } rows[] = {
-    {"ctrun", "CTRUN_RANK", "CTRUN_SIZE", NULL},
-    {"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", NULL},
-    {"MVAPICH2", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", NULL},
-    {"a launcher with PMI", "PMI_RANK", "PMI_SIZE", NULL},
-    {"Flux", "FLUX_TASK_RANK", "FLUX_JOB_SIZE", NULL},
+    {"ctrun", "CTRUN_RANK", "CTRUN_SIZE", "CTRUN_LOCAL_RANK", NULL},
+    {"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
+     "OMPI_COMM_WORLD_LOCAL_RANK", NULL},
+    {"MVAPICH2", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE",
+     "MV2_COMM_WORLD_LOCAL_RANK", NULL},
+    {"a launcher with PMI", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", NULL},
+    {"Flux", "FLUX_TASK_RANK", "FLUX_JOB_SIZE", "FLUX_TASK_LOCAL_ID", NULL},
     /* not SLURM_NTASKS: a batch script is one task, whatever it may start */
-    {"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS",
+    {"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
      "srun --mpi=pmix or --mpi=pmi2"},
 };
 
@@ -43,6 +45,8 @@ bool host_task_find(char *const *env, struct host_task *ret)
         if (find_number(env, rows[i].rank, &task.rank) &&
             find_number(env, rows[i].size, &task.size) && task.size > 1 &&
             task.rank < task.size) {
+            if (!find_number(env, rows[i].local, &task.local))
+                task.local = task.rank;
             *ret = task;
             return true;
         }

@@ -10,6 +10,7 @@
 struct host_task {
     const char *launcher; /* "Slurm" */
     unsigned rank, size;
+    unsigned local;     /* the rank on its node; where nobody tells, rank */
     const char *advice; /* how it is made to speak PMI with us, or NULL */
 };
 

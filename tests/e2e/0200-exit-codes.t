@@ -49,6 +49,26 @@ like "$(cat "$out")" 'ctrun.*[0-9]+\.[0-9]+' "version"
 exits 0 "--dry-run starts nothing" ctrun --dry-run -n 2 "$sif" sh -c 'echo ran'
 unlike "$(cat "$out")" '^ran' "nothing ran"
 like "$(cat "$out")" 'image +sif' "the plan is printed"
+mkdir "$work/bin"
+printf '#!/bin/sh\necho pmi2\n' > "$work/bin/srun"
+chmod +x "$work/bin/srun"
+environment=(PATH="$work/bin:$PATH")
+exits 0 "--dry-run with an engine" ctrun --engine=srun --dry-run -n 64 \
+    --bind-to core --cpus-per-rank 2 --no-container sh -c 'echo "a  b" it'"'s"
+is "$(sed "s, [^ ]*/ctrun , ctrun ," "$out")" \
+    "engine  $work/bin/srun --ntasks=64 --mpi=pmi2 --cpus-per-task=2 \
+--cpu-bind cores ctrun --no-container sh -c 'echo \"a  b\" it'\\''s'" \
+    "--dry-run with an engine: the command alone, as a shell reads it"
+printf '#!/bin/sh\necho one >&2\necho "no slurm.conf" >&2\nexit 1\n' \
+    > "$work/bin/srun"
+exits 125 "srun does not work" ctrun --engine=srun -n 2 --no-container true
+like "$(cat "$err")" '/srun does not work here: no slurm.conf$' \
+    "srun does not work: its own words"
+environment=(SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2)
+exits 125 "one of many" ctrun --engine-args x --no-container true
+is "$(cat "$err")" "" "one of many: the first one tells"
+environment=()
+rm -r "$work/bin"
 
 # --- MPI
 for suite in "${suites[@]}"; do

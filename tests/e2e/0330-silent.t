@@ -86,6 +86,11 @@ environment=(OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=3)
 exits 125 "--host=pmix without it" ctrun --host=pmix --no-container true
 is "$(cat "$err")" "" "--host=pmix without it: another task tells"
 environment=()
+environment=(PMI_RANK=0 PMI_SIZE=2 PMI_FD=99)
+exits 0 "PMI_FD is closed" ctrun --no-container true
+is "$(cat "$err")" "ctrun: PMI_FD is 99, which is not open" \
+    "PMI_FD is closed: told"
+environment=()
 exits 0 "--host=local" ctrun --host=local --no-container true
 
 # --- a rank that breaks the protocol

@@ -1550,7 +1550,7 @@ static const struct {
     {{"PMI_FD=200", "PMI_RANK=1", "PMI_ID=2", NULL}, 0, "1 of 0 at fd"},
     {{"PMI_FD=200", "PMI_ID=2", "PMI_SIZE=3", NULL}, 0, "2 of 3 at fd"},
     {{"PMI_FD=200", "PMI_ID=2", "PMI_PORT=h:1", NULL}, 0, "2 of 0 at fd"},
-    {{"PMI_PORT=h:1", NULL}, ENOENT, "PMI_FD is not set"},
+    {{"PMI_PORT=h:1", NULL}, ENOENT, "PMI_PORT is set, but PMI_ID is not"},
     {{"PMI_PORT=h:1", "PMI_ID=2", "PMI_RANK=1", NULL}, 0, "2 of 0 at h:1"},
 };
 

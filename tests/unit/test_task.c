@@ -6,29 +6,36 @@
 static const struct {
     const char *env[8];
     const char *launcher; /* NULL: none */
-    unsigned rank, size;
+    unsigned rank, size, local;
 } tasks[] = {
-    {{"HOME=/", NULL}, NULL, 0, 0},
-    {{"PMI_RANK=3", "PMI_SIZE=4", NULL}, "a launcher with PMI", 3, 4},
-    {{"PMI_SIZE=4", NULL}, NULL, 0, 0},
-    {{"PMI_RANK=4", "PMI_SIZE=4", NULL}, NULL, 0, 0},
-    {{"PMI_RANK=0", "PMI_SIZE=1", NULL}, NULL, 0, 0},
-    {{"PMI_RANK=x", "PMI_SIZE=4", NULL}, NULL, 0, 0},
-    {{"PMI_RANK=", "PMI_SIZE=4", NULL}, NULL, 0, 0},
-    {{"PMI_RANKS=1", "PMI_SIZE=4", NULL}, NULL, 0, 0},
-    {{"SLURM_PROCID=1", "SLURM_STEP_NUM_TASKS=2", NULL}, "Slurm", 1, 2},
+    {{"HOME=/", NULL}, NULL, 0, 0, 0},
+    {{"PMI_RANK=3", "PMI_SIZE=4", NULL}, "a launcher with PMI", 3, 4, 3},
+    {{"PMI_SIZE=4", NULL}, NULL, 0, 0, 0},
+    {{"PMI_RANK=4", "PMI_SIZE=4", NULL}, NULL, 0, 0, 0},
+    {{"PMI_RANK=0", "PMI_SIZE=1", NULL}, NULL, 0, 0, 0},
+    {{"PMI_RANK=x", "PMI_SIZE=4", NULL}, NULL, 0, 0, 0},
+    {{"PMI_RANK=", "PMI_SIZE=4", NULL}, NULL, 0, 0, 0},
+    {{"PMI_RANKS=1", "PMI_SIZE=4", NULL}, NULL, 0, 0, 0},
+    {{"SLURM_PROCID=1", "SLURM_STEP_NUM_TASKS=2", NULL}, "Slurm", 1, 2, 1},
+    {{"SLURM_PROCID=5", "SLURM_STEP_NUM_TASKS=8", "SLURM_LOCALID=0", NULL},
+     "Slurm",
+     5,
+     8,
+     0},
     /* a batch script */
-    {{"SLURM_PROCID=0", "SLURM_NTASKS=64", NULL}, NULL, 0, 0},
+    {{"SLURM_PROCID=0", "SLURM_NTASKS=64", NULL}, NULL, 0, 0, 0},
     {{"OMPI_COMM_WORLD_RANK=1", "OMPI_COMM_WORLD_SIZE=3", "SLURM_PROCID=0",
       "SLURM_STEP_NUM_TASKS=2", NULL},
      "Open MPI",
      1,
-     3},
-    {{"FLUX_TASK_RANK=1", "FLUX_JOB_SIZE=8", NULL}, "Flux", 1, 8},
+     3,
+     1},
+    {{"FLUX_TASK_RANK=1", "FLUX_JOB_SIZE=8", NULL}, "Flux", 1, 8, 1},
     {{"CTRUN_RANK=0", "CTRUN_SIZE=2", "PMI_RANK=0", "PMI_SIZE=2", NULL},
      "ctrun",
      0,
-     2},
+     2,
+     0},
 };
 
 START_TEST(who_started_us)
@@ -42,6 +49,7 @@ START_TEST(who_started_us)
     ck_assert_str_eq(task.launcher, tasks[_i].launcher);
     ck_assert_uint_eq(task.rank, tasks[_i].rank);
     ck_assert_uint_eq(task.size, tasks[_i].size);
+    ck_assert_uint_eq(task.local, tasks[_i].local);
 }
 END_TEST
 
