@@ -20,7 +20,6 @@
 #include "base/pack.h"
 #include "base/packet.h"
 #include "base/scope.h"
-#include "client/environ.h"
 #include "host/host.h"
 #include "host/task.h"
 #include "launcher/exit.h"
@@ -414,16 +413,14 @@ static void tell_refused(const struct options *options,
             refused->items[i]);
 }
 
-/* A task that was given a way, which somebody has closed since, is told why the
-   others cannot be found. */
+/* Why the others cannot be found, once. */
 static void tell_closed(const struct options *options)
 {
-    struct client_environ where;
     struct host_task task;
     struct ct_error err;
 
     if (host_task_find(environ, &task) && task.rank == 0 &&
-        client_environ_read(environ, &where, &err) < 0 && err.code == EBADF)
+        host_is_closed(environ, &err))
         say(options->verbosity, 0, "%s", err.text);
 }
 

@@ -10,6 +10,7 @@
 #include "base/pread.h"
 #include "base/scope.h"
 #include "base/span.h"
+#include "client/environ.h"
 #include "host/adapter.h"
 #include "host/base64.h"
 
@@ -72,6 +73,13 @@ const struct host_adapter *host_choose(char *const *env, const char *name,
     if (!known)
         strv_addf(refused, "%s: there is no such host", name);
     return NULL;
+}
+
+bool host_is_closed(char *const *env, struct ct_error *ret)
+{
+    struct client_environ where;
+
+    return client_environ_read(env, &where, ret) < 0 && ret->code == EBADF;
 }
 
 const char *host_adapter_name(const struct host_adapter *adapter)

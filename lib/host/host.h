@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/strv.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { HOST_BLOB_MAX = 8192 };
@@ -35,6 +36,9 @@ struct host_job {
  */
 const struct host_adapter *host_choose(char *const *env, const char *name,
                                        struct strv *refused);
+
+/* Does env name a way to the host that somebody has closed? *ret: which. */
+bool host_is_closed(char *const *env, struct ct_error *ret);
 const char *host_adapter_name(const struct host_adapter *adapter);
 
 /*
