@@ -856,6 +856,18 @@ int peers_open(struct agent *agent, struct ct_error *reterr)
     return peers->overlay != NULL ? 0 : -1;
 }
 
+static void tell_strangers(const struct peers *peers)
+{
+    unsigned count =
+        peers->overlay != NULL ? overlay_strangers(peers->overlay) : 0;
+
+    if (count > 0)
+        agent_note(peers->agent, 1,
+                   "%s: %u connection%s of strangers %s closed",
+                   peers->agent->host, count, count == 1 ? "" : "s",
+                   count == 1 ? "was" : "were");
+}
+
 /* A job that has failed must be told of to the end. */
 void peers_close(struct agent *agent)
 {
@@ -865,6 +877,7 @@ void peers_close(struct agent *agent)
 
     if (peers == NULL)
         return;
+    tell_strangers(peers);
     if (peers->tick != NULL) /* the zygote is gone already */
         event_free(peers->tick);
     overlay_close(peers->overlay, FAREWELL);
