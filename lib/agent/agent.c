@@ -545,6 +545,7 @@ void agent_end(struct agent *agent, int signal)
         return;
     agent->ending = true;
     pmix_stop(agent);
+    zygote_wake(agent->zygote);
     wait.tv_usec = (suseconds_t)((grace - (double)wait.tv_sec) * 1e6);
     agent_signal(agent, signal);
     agent_signal(agent, SIGCONT); /* one that is stopped would not hear it */
@@ -556,6 +557,7 @@ void agent_kill(struct agent *agent)
 {
     agent->ending = true;
     pmix_stop(agent);
+    zygote_wake(agent->zygote);
     agent_signal(agent, SIGKILL);
     agent_settle(agent);
 }

@@ -328,6 +328,12 @@ static bool reap(pid_t pid)
     return status == 0;
 }
 
+void zygote_wake(const struct zygote *z)
+{
+    if (z->pid > 0)
+        kill(z->pid, SIGCONT);
+}
+
 /*
  * A zygote that lives sees its socket close and cleans up. One that was killed
  * has left us its children, since we are a subreaper too.
@@ -337,6 +343,7 @@ void zygote_destroy(struct zygote *z)
     if (z == NULL)
         return;
     ct_close(&z->fd);
+    zygote_wake(z);
     if (z->pid > 0 && !reap(z->pid))
         sweep(0);
     while (z->first != NULL) {

@@ -109,6 +109,9 @@ int zygote_adopt(struct zygote *zygote, unsigned id, pid_t pid, int pidfd,
 enum { ZYGOTE_SILENCE = 8 };
 int zygote_alive(struct zygote *zygote, struct ct_error *reterr);
 
+/* One that somebody has stopped would end nobody. */
+void zygote_wake(const struct zygote *zygote);
+
 enum { ZYGOTE_ALL_RANKS = 0xffffffff };
 
 /* Signal a rank's own process group, or a rank that has none, or all. */

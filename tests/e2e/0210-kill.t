@@ -125,6 +125,14 @@ if wait_ready 2 ctrun -n 2 "$sif" sh -c \
     ended 143 "and they end"
 fi
 
+# --- a zygote that is stopped ends nobody: ctrun wakes it
+if wait_ready 4 "${sleepers[@]}"; then
+    kill -STOP "$(helpers "$job" | awk '$2 == "ctrun-zygote" { print $1 }')"
+    kill -TERM "$job"
+    finish
+    ended 143 "the zygote is stopped, ctrun gets SIGTERM"
+fi
+
 # --- the helpers of a job, one after the other
 if wait_ready 4 "${sleepers[@]}"; then
     helpers "$job" > "$work/helpers"

@@ -216,6 +216,16 @@ for name in hydra mpirun; do
         *) told '.' "$what" ;;
         esac
     done
+    start "${mpi[@]}" -n 4 "$CTRUN" --pmi "$img" "/opt/ctrun/sleep$foreign"
+    job=$(pid_of)
+    if await lines_in "$out" '^ready [0-9]* [0-9]*$' 4; then
+        victim=ctrun-zygote
+        kill -STOP "$(pid_of_victim)"
+        victim=rank
+        kill -KILL "$(pid_of_victim)"
+    fi
+    finish
+    fails "$host, a zygote is stopped and a rank killed"
     deadline=60
 
     # --- many
