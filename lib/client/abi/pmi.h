@@ -14,6 +14,13 @@
 extern "C" {
 #endif
 
+/* What is younger than the language that is asked for with -pedantic. */
+#if defined(__GNUC__)
+#define PMI_EXTENSION __extension__
+#else
+#define PMI_EXTENSION
+#endif
+
 #ifndef PMI_VERSION
 #define PMI_VERSION 1
 #define PMI_SUBVERSION 1
@@ -45,8 +52,8 @@ typedef int PMI_BOOL;
 #ifndef PMI_KEYVAL_T_DEFINED
 #define PMI_KEYVAL_T_DEFINED
 typedef struct PMI_keyval_t {
-    const char *key;
-    const char *val;
+    char *key;
+    char *val;
 } PMI_keyval_t;
 #endif
 
@@ -121,10 +128,12 @@ int PMI_Spawn_multiple(int count, const char *cmds[], const char **argvs[],
 /* There are no arguments of PMI's own: these find none. */
 int PMI_Parse_option(int num_args, char *args[], int *num_parsed,
                      PMI_keyval_t **keyvalp, int *size);
-int PMI_Args_to_keyval(int *argcp, char *((*argvp)[]), PMI_keyval_t **keyvalp,
+PMI_EXTENSION int PMI_Args_to_keyval(int *argcp, char *((*argvp)[]), PMI_keyval_t **keyvalp,
                        int *size);
 int PMI_Free_keyvals(PMI_keyval_t keyvalp[], int size);
 int PMI_Get_options(char *str, int *length);
+
+#undef PMI_EXTENSION
 
 #if defined(__cplusplus)
 }

@@ -14,6 +14,13 @@
 extern "C" {
 #endif
 
+/* What is younger than the language that is asked for with -pedantic. */
+#if defined(__GNUC__)
+#define PMI_EXTENSION __extension__
+#else
+#define PMI_EXTENSION
+#endif
+
 #ifndef PMI_VERSION
 #define PMI_VERSION 2
 #define PMI_SUBVERSION 0
@@ -44,8 +51,8 @@ extern "C" {
 #ifndef PMI_KEYVAL_T_DEFINED
 #define PMI_KEYVAL_T_DEFINED
 typedef struct PMI_keyval_t {
-    const char *key;
-    const char *val;
+    char *key;
+    char *val;
 } PMI_keyval_t;
 #endif
 
@@ -71,7 +78,7 @@ typedef struct PMI2_Connect_comm {
     int (*read)(void *buf, int maxlen, void *ctx);
     int (*write)(const void *buf, int len, void *ctx);
     void *ctx;
-    union {
+    PMI_EXTENSION union {
         int isMaster;
         int isMain; /* MPICH's name since 4.0 */
     };
@@ -145,6 +152,8 @@ int PMI2_Nameserv_unpublish(const char service_name[], const void *info_ptr);
 #define HAVE_PMIX_RING 1
 int PMIX_Ring(const char value[], int *rank, int *ranks, char left[],
               char right[], int maxvalue);
+
+#undef PMI_EXTENSION
 
 #if defined(__cplusplus)
 }
