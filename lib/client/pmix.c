@@ -46,6 +46,10 @@ struct pmix {
     struct table values; /* what we have of all */
     struct pack pending; /* what we have put since the last fence */
     bool fenced;         /* others may still want what we have put */
+    char *map, *peers;   /* as they were told before a finalize */
+    unsigned reopened;   /* how often */
+    unsigned old_fences; /* those before that */
+    bool again;          /* and no fence since */
 };
 
 static struct pmix *pmix_of(struct client *client)
@@ -162,6 +166,96 @@ static char *get_text(const struct pmix *pmix, pmix_rank_t rank,
     return text;
 }
 
+/* ---- attributes of the node ---- */
+
+static void node_key(const char *key, char ret[PMIX_MAX_KEYLEN + 1])
+{
+    snprintf(ret, PMIX_MAX_KEYLEN + 1, "pmi-node-%s", key);
+}
+
+/* Under a name of PMIx's, to be seen at once. */
+static int put_local(const struct pmix *pmix, const char *name,
+                     const char *value, struct ct_error *reterr)
+{
+    pmix_value_t text;
+    pmix_status_t rc;
+
+    memset(&text, 0, sizeof text);
+    text.type = PMIX_STRING;
+    text.data.string = (char *)value; /* which is copied */
+    rc = pmix->lib.Put(PMIX_LOCAL, name, &text);
+    if (rc == PMIX_SUCCESS)
+        rc = pmix->lib.Commit();
+    return rc == PMIX_SUCCESS ? 0 : fail_pmix(pmix, reterr, "PMIx_Put", rc);
+}
+
+static int node_put(struct client *client, const char *key, const char *value,
+                    struct ct_error *reterr)
+{
+    char name[PMIX_MAX_KEYLEN + 1];
+
+    node_key(key, name);
+    return put_local(pmix_of(client), name, value, reterr);
+}
+
+/* The ranks of our node, "1,3"; to free(). NULL: the host does not tell. */
+static char *get_peers(const struct pmix *pmix)
+{
+    if (pmix->peers != NULL)
+        return strdup(pmix->peers);
+    return get_text(pmix, PMIX_RANK_WILDCARD, PMIX_LOCAL_PEERS);
+}
+
+/* Whichever rank of the node has put it. */
+static int look_at(const struct pmix *pmix, const char *peers, const char *key,
+                   struct client_answer *ret, struct ct_error *reterr)
+{
+    struct ct_span list = ct_span_str(peers);
+    long rank;
+
+    ret->found = false;
+    while (!ret->found &&
+           ct_span_number(ct_span_cut(&list, ','), 0, INT_MAX, &rank) == 0) {
+        pmix_status_t rc;
+        pmix_value_t *value =
+            fetch(pmix, (pmix_rank_t)rank, key, PMIX_IMMEDIATE, &rc);
+        int result = 0;
+
+        if (value != NULL && value->type == PMIX_STRING)
+            result = client_answer_set(ret, value->data.string,
+                                       strlen(value->data.string), reterr);
+        value_free(value);
+        if (result < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int node_look(struct client *client, const char *key,
+                     struct client_answer *ret, struct ct_error *reterr)
+{
+    const struct pmix *pmix = pmix_of(client);
+    CT_AUTO_FREE char *peers = get_peers(pmix);
+    char name[PMIX_MAX_KEYLEN + 1];
+
+    if (peers == NULL)
+        return ct_fail(reterr, ENOTSUP,
+                       "the PMIx host does not tell who is on this node");
+    node_key(key, name);
+    return look_at(pmix, peers, name, ret, reterr);
+}
+
+/*
+ * PMIx can wait for a key of a rank, and nobody says which rank will put it. So
+ * we ask again; the host ends us when somebody who should put it dies.
+ */
+static int node_get(struct client *client, const char *key, bool wait,
+                    struct client_answer *ret, struct ct_error *reterr)
+{
+    return wait ? client_look_again(client, node_look, key, -1, ret, reterr)
+                : node_look(client, key, ret, reterr);
+}
+
 /* ---- what ranks put ---- */
 
 /* Ours is seen by us at once. */
@@ -203,6 +297,45 @@ static pmix_status_t put_pending(struct pmix *pmix, const char *key)
     return rc == PMIX_SUCCESS ? pmix->lib.Commit() : rc;
 }
 
+/*
+ * libpmix's server takes the end of a connection for that of its rank, though
+ * the rank has said good-bye: a fence that others of the node are in by then is
+ * over without it. So after an init that is not the first nobody enters a fence
+ * before all of the node are back. The nodes wait for each other as ever.
+ */
+static int look_for_peers(struct client *client, const char *key,
+                          struct client_answer *ret, struct ct_error *reterr)
+{
+    const struct pmix *pmix = pmix_of(client);
+    struct ct_span list = ct_span_str(pmix->peers);
+    long rank;
+
+    (void)reterr;
+    ret->found = true;
+    while (ret->found &&
+           ct_span_number(ct_span_cut(&list, ','), 0, INT_MAX, &rank) == 0) {
+        pmix_status_t rc;
+
+        value_free(fetch(pmix, (pmix_rank_t)rank, key, PMIX_IMMEDIATE, &rc));
+        ret->found = rc == PMIX_SUCCESS;
+    }
+    return 0;
+}
+
+static int await_peers(struct pmix *pmix, struct ct_error *reterr)
+{
+    struct client_answer answer = {.found = false};
+    char key[32];
+
+    if (pmix->peers == NULL)
+        return 0;
+    snprintf(key, sizeof key, "pmi-again-%u", pmix->reopened);
+    if (put_local(pmix, key, "", reterr) < 0)
+        return -1;
+    return client_look_again(&pmix->client, look_for_peers, key, -1, &answer,
+                             reterr);
+}
+
 static void meet_others(const struct pmix *pmix)
 {
     CT_AUTO_FREE char *map = NULL;
@@ -222,6 +355,9 @@ static int fence(struct client *client, struct ct_error *reterr)
 
     if (pmix->fences == 0)
         meet_others(pmix);
+    if (pmix->again && await_peers(pmix, reterr) < 0)
+        return -1;
+    pmix->again = false;
     key_of(pmix->fences + 1, key);
     rc = put_pending(pmix, key);
     if (rc != PMIX_SUCCESS)
@@ -253,17 +389,21 @@ static int take_pairs(struct pmix *pmix, unsigned rank,
     return 0;
 }
 
-/* Get what rank has put before that fence. */
+/* Get what rank has put before that fence. Of one before the last init it may
+   be lost: libpmix 4 forgets what it has got, and servers what is theirs. */
 static int pull_fence(struct pmix *pmix, unsigned rank, unsigned number,
                       struct ct_error *reterr)
 {
     pmix_value_t *value;
     pmix_status_t rc;
     char key[32];
+    bool old = number <= pmix->old_fences;
     int result;
 
     key_of(number, key);
-    value = fetch(pmix, rank, key, NULL, &rc);
+    value = fetch(pmix, rank, key, old ? PMIX_IMMEDIATE : NULL, &rc);
+    if (value == NULL && old)
+        return 0;
     if (value == NULL)
         return fail_pmix(pmix, reterr, "PMIx_Get", rc);
     if (value->type == PMIX_BYTE_OBJECT)
@@ -397,86 +537,12 @@ static int attr(struct client *client, const char *key,
     ret->found = false;
     if (strcmp(key, "PMI_process_mapping") != 0)
         return 0;
+    if (pmix->map != NULL)
+        return client_answer_set(ret, pmix->map, strlen(pmix->map), reterr);
     map = get_text(pmix, PMIX_RANK_WILDCARD, PMIX_ANL_MAP);
     if (map != NULL)
         return client_answer_set(ret, map, strlen(map), reterr);
     return write_map(pmix, ret, reterr);
-}
-
-/* ---- attributes of the node ---- */
-
-static void node_key(const char *key, char ret[PMIX_MAX_KEYLEN + 1])
-{
-    snprintf(ret, PMIX_MAX_KEYLEN + 1, "pmi-node-%s", key);
-}
-
-static int node_put(struct client *client, const char *key, const char *value,
-                    struct ct_error *reterr)
-{
-    struct pmix *pmix = pmix_of(client);
-    char name[PMIX_MAX_KEYLEN + 1];
-    pmix_value_t text;
-    pmix_status_t rc;
-
-    memset(&text, 0, sizeof text);
-    text.type = PMIX_STRING;
-    text.data.string = (char *)value; /* which is copied */
-    node_key(key, name);
-    rc = pmix->lib.Put(PMIX_LOCAL, name, &text);
-    if (rc == PMIX_SUCCESS)
-        rc = pmix->lib.Commit();
-    return rc == PMIX_SUCCESS ? 0 : fail_pmix(pmix, reterr, "PMIx_Put", rc);
-}
-
-/* Whichever rank of the node has put it. */
-static int look_at(const struct pmix *pmix, const char *peers, const char *key,
-                   struct client_answer *ret, struct ct_error *reterr)
-{
-    struct ct_span list = ct_span_str(peers);
-    long rank;
-
-    ret->found = false;
-    while (!ret->found &&
-           ct_span_number(ct_span_cut(&list, ','), 0, INT_MAX, &rank) == 0) {
-        pmix_status_t rc;
-        pmix_value_t *value =
-            fetch(pmix, (pmix_rank_t)rank, key, PMIX_IMMEDIATE, &rc);
-        int result = 0;
-
-        if (value != NULL && value->type == PMIX_STRING)
-            result = client_answer_set(ret, value->data.string,
-                                       strlen(value->data.string), reterr);
-        value_free(value);
-        if (result < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int node_look(struct client *client, const char *key,
-                     struct client_answer *ret, struct ct_error *reterr)
-{
-    const struct pmix *pmix = pmix_of(client);
-    CT_AUTO_FREE char *peers =
-        get_text(pmix, PMIX_RANK_WILDCARD, PMIX_LOCAL_PEERS);
-    char name[PMIX_MAX_KEYLEN + 1];
-
-    if (peers == NULL)
-        return ct_fail(reterr, ENOTSUP,
-                       "the PMIx host does not tell who is on this node");
-    node_key(key, name);
-    return look_at(pmix, peers, name, ret, reterr);
-}
-
-/*
- * PMIx can wait for a key of a rank, and nobody says which rank will put it. So
- * we ask again; the host ends us when somebody who should put it dies.
- */
-static int node_get(struct client *client, const char *key, bool wait,
-                    struct client_answer *ret, struct ct_error *reterr)
-{
-    return wait ? client_look_again(client, node_look, key, -1, ret, reterr)
-                : node_look(client, key, ret, reterr);
 }
 
 /* ---- names ---- */
@@ -696,6 +762,26 @@ static int find_facts(struct pmix *pmix, struct ct_error *reterr)
     return 0;
 }
 
+/* What libpmix 4 has no more after another init. To free(), or NULL. */
+static char *get_map(struct client *client)
+{
+    CT_AUTO_FREE char *map = malloc(PMI_FRAME_MAX);
+    struct client_answer answer = {.buf = map, .size = PMI_FRAME_MAX};
+
+    if (map == NULL || attr(client, "PMI_process_mapping", &answer, NULL) < 0 ||
+        !answer.found)
+        return NULL;
+    return strdup(map);
+}
+
+static void keep_facts(struct pmix *pmix)
+{
+    if (pmix->reopened > 0)
+        return;
+    pmix->map = get_map(&pmix->client);
+    pmix->peers = get_peers(pmix);
+}
+
 /* Nobody goes while another may want something of it. */
 static int finalize(struct client *client, struct ct_error *reterr)
 {
@@ -705,6 +791,7 @@ static int finalize(struct client *client, struct ct_error *reterr)
     if (pmix->fenced)
         rc = pmix->lib.Fence(NULL, 0, NULL, 0);
     pmix->fenced = false;
+    keep_facts(pmix);
     finalized = pmix->lib.Finalize(NULL, 0);
     if (rc == PMIX_SUCCESS)
         rc = finalized;
@@ -718,7 +805,12 @@ static int reopen(struct client *client, struct ct_error *reterr)
     struct pmix *pmix = pmix_of(client);
     pmix_status_t rc = pmix->lib.Init(&pmix->me, NULL, 0);
 
-    return rc == PMIX_SUCCESS ? 0 : fail_pmix(pmix, reterr, "PMIx_Init", rc);
+    if (rc != PMIX_SUCCESS)
+        return fail_pmix(pmix, reterr, "PMIx_Init", rc);
+    pmix->reopened++;
+    pmix->old_fences = pmix->fences;
+    pmix->again = true;
+    return 0;
 }
 
 static int ask_abort(struct client *client, int exitcode,
@@ -737,6 +829,8 @@ static void close_pmix(struct client *client)
     table_clear(&pmix->values);
     free(pmix->pending.bytes);
     free(pmix->pulled);
+    free(pmix->map);
+    free(pmix->peers);
     free(pmix);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "conform.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,12 +31,27 @@ void next_trip(const char *name)
     text_is(name, buf, name);
 }
 
+/* Of PMI-2 or PMI-1, whichever is there. */
+static int count_neighbours(void)
+{
+    int (*ask)(int *) =
+        (int (*)(int *))dlsym(RTLD_DEFAULT, "PMI2_Info_GetSize");
+    int count = -1;
+
+    if (ask == NULL)
+        ask = (int (*)(int *))dlsym(RTLD_DEFAULT, "PMI_Get_clique_size");
+    return ask != NULL && ask(&count) == 0 ? count : -1;
+}
+
 /* A second init before finalize is none; one after it is. */
 void test_reinit(void)
 {
-    int rank, size;
+    char map[JOB_SIZE] = "", again[JOB_SIZE] = "";
+    int rank, size, count, had_map;
 
     code_good("first", self.api->begin());
+    had_map = self.api->mapping(map, sizeof map);
+    count = count_neighbours();
     next_trip("once");
     finalize_well();
     rank = self.rank;
@@ -43,6 +59,9 @@ void test_reinit(void)
     code_good("second", self.api->begin());
     check(self.rank == rank && self.size == size, "facts", "%s",
           self.rank == rank && self.size == size ? "the same" : "others");
+    number_is("mapping", self.api->mapping(again, sizeof again), had_map);
+    text_is("mapping", again, map);
+    number_is("neighbours", count_neighbours(), count);
     next_trip("twice");
     code_good("finalize-second", self.api->finalize());
 }

@@ -608,6 +608,49 @@ START_TEST(ends)
 }
 END_TEST
 
+/* libpmix 4 knows no more of the job after another init. */
+START_TEST(the_map_outlives_a_finalize)
+{
+    has_text(PMIX_RANK_WILDCARD, PMIX_ANL_MAP, "(vector,(0,1,4))");
+    open_client();
+    ck_assert_int_eq(client_finalize(client, &error), 0);
+    fake->count = 0;
+    ck_assert_int_eq(client_reopen(client, &error), 0);
+    check_map("(vector,(0,1,4))");
+}
+END_TEST
+
+/* Whoever is not back may still be lost to a fence. */
+START_TEST(peers_are_waited_for_after_a_reopen)
+{
+    has_text(PMIX_RANK_WILDCARD, PMIX_LOCAL_PEERS, "1,3");
+    has_text(3, "pmi-again-1", "");
+    open_client();
+    ck_assert_int_eq(client_finalize(client, &error), 0);
+    ck_assert_int_eq(client_reopen(client, &error), 0);
+    called();
+    fake->missing = 2;
+    ck_assert_int_eq(client_fence(client, &error), 0);
+    ck_assert_str_eq(called(), "put local pmi-again-1;commit;"
+                               "get pmi-again-1 of 1;get pmi-again-1 of 1;"
+                               "get pmi-again-1 of 1;get pmi-again-1 of 3;"
+                               "put global pmi-1;commit;fence collecting;");
+    ck_assert_int_eq(client_fence(client, &error), 0);
+    ck_assert_str_eq(called(), "put global pmi-2;commit;fence collecting;");
+}
+END_TEST
+
+START_TEST(what_was_put_before_a_reopen_may_be_lost)
+{
+    open_client();
+    fence();
+    ck_assert_int_eq(client_finalize(client, &error), 0);
+    ck_assert_int_eq(client_reopen(client, &error), 0);
+    ck_assert_msg(get("k") == 0, "%s", error.text);
+    ck_assert(!found);
+}
+END_TEST
+
 /* ---- under libpmi2 ---- */
 
 static void init(void)
@@ -685,6 +728,9 @@ static void add_tests(TCase *tc)
     tcase_add_test(tc, spawned_jobs);
     tcase_add_test(tc, preputs);
     tcase_add_test(tc, ends);
+    tcase_add_test(tc, the_map_outlives_a_finalize);
+    tcase_add_test(tc, peers_are_waited_for_after_a_reopen);
+    tcase_add_test(tc, what_was_put_before_a_reopen_may_be_lost);
     tcase_add_test(tc, forks_cannot_go_on);
 }
 
