@@ -128,8 +128,8 @@ int PMI_Spawn_multiple(int count, const char *cmds[], const char **argvs[],
 /* There are no arguments of PMI's own: these find none. */
 int PMI_Parse_option(int num_args, char *args[], int *num_parsed,
                      PMI_keyval_t **keyvalp, int *size);
-PMI_EXTENSION int PMI_Args_to_keyval(int *argcp, char *((*argvp)[]), PMI_keyval_t **keyvalp,
-                       int *size);
+PMI_EXTENSION int PMI_Args_to_keyval(int *argcp, char *((*argvp)[]),
+                                     PMI_keyval_t **keyvalp, int *size);
 int PMI_Free_keyvals(PMI_keyval_t keyvalp[], int size);
 int PMI_Get_options(char *str, int *length);
 
