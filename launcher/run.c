@@ -190,8 +190,6 @@ static void on_broken_output(void *ctx, const char *name, int error)
 {
     struct run *run = ctx;
 
-    if (error == EPIPE && strcmp(name, "standard error") == 0)
-        return;
     if (error != EPIPE && !run->decided)
         say(run->options->verbosity, -1, "cannot write to %s: %s", name,
             strerror(error));

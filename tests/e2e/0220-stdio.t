@@ -63,6 +63,15 @@ for n in 1 4; do
         '"$1" -n "$3" "$2" yes | head -n 2' sh "$CTRUN" "$sif" $n
     is "$(cat "$out")" $'y\ny' "| head, $n ranks: two lines"
 done
+for n in 1 2; do
+    run -u "$who" sh -c '"$1" -n "$3" "$2" sh -c "yes >&2" 2>&1 > /dev/null |
+        head -n 2' sh "$CTRUN" "$sif" $n
+    ended 0 "standard error into head, $n ranks"
+    is "$(cat "$out")" $'y\ny' "standard error into head, $n ranks: two lines"
+done
+run -u "$who" bash -c '"$1" -n 2 "$2" sh -c "yes >&2" 2>&1 | head -n 1
+    exit ${PIPESTATUS[0]}' bash "$CTRUN" "$sif"
+ended 141 "both streams into head, 2 ranks"
 exits 0 "stdout is closed" sh -c '"$1" "$2" true >&-' sh "$CTRUN" "$sif"
 
 # --- input
