@@ -90,8 +90,12 @@ static const char *find(const struct row *rows, const char *assignment)
     return NULL;
 }
 
-static bool of_session(const char *assignment)
+/* PATH too, where it is not an image's. */
+static bool of_session(const char *assignment, bool container)
 {
+    if (!container && matches("PATH", assignment))
+        return true;
+
     for (const char *const *name = session_names; *name != NULL; name++)
         if (matches(*name, assignment))
             return true;
@@ -105,7 +109,7 @@ const char *environ_refuses(const char *assignment, bool cleanenv,
 
     if (why == NULL && container)
         why = find(host_files, assignment);
-    if (why == NULL && cleanenv && !of_session(assignment))
+    if (why == NULL && cleanenv && !of_session(assignment, container))
         why = "--cleanenv";
     return why;
 }

@@ -18,7 +18,7 @@ extern const char environ_default_path[];
 /*
  * Why a variable of the host does not pass, or NULL when it does. With cleanenv
  * only the few that a session needs pass. With container false (no image), only
- * other launchers' variables are held back.
+ * other launchers' variables are held back, and PATH is one of a session's.
  */
 const char *environ_refuses(const char *assignment, bool cleanenv,
                             bool container);

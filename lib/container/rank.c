@@ -5,6 +5,7 @@
  */
 #include "container/rank.h"
 
+#include "container/environ.h"
 #include "container/kernel.h"
 #include "container/namespace.h"
 
@@ -246,6 +247,8 @@ char *rank_find_command(const char *name, const char *path, const char *workdir,
     } else if (strchr(name, '/') != NULL) {
         found = try_in("", 0, name, workdir, &seen);
     } else {
+        if (path == NULL)
+            path = environ_default_path;
         for (const char *dir = path; dir != NULL && found == NULL;) {
             size_t len = strcspn(dir, ":");
             found = try_in(dir, len, name, workdir, &error);

@@ -55,8 +55,9 @@ int rank_become(const struct rank_start *start, int userns, int mntns,
                 struct ct_error *reterr);
 
 /*
- * What a shell would execute for `name` with this PATH: an absolute path to
- * free(). NULL: ENOENT not found, EACCES found and not executable.
+ * What a shell would execute for `name` with this PATH (NULL: a default): an
+ * absolute path to free(). NULL: ENOENT not found, EACCES found and not
+ * executable.
  */
 char *rank_find_command(const char *name, const char *path, const char *workdir,
                         struct ct_error *reterr);

@@ -20,6 +20,10 @@ exits 0 "environment" ctrun --no-container --env NEW=1 env
 is "$(grep -E '^(FOO|NEW|PMI_RANK|LD_LIBRARY_PATH)=' "$out" | sort)" \
     $'FOO=bar\nLD_LIBRARY_PATH=/x\nNEW=1\nPMI_RANK=0' "environment: which"
 environment=()
+exits 0 "--cleanenv" ctrun --no-container --cleanenv env
+is "$(sed -n 's/^PATH=//p' "$out")" "$(as user sh -c 'echo "$PATH"')" \
+    "--cleanenv: PATH is the host's"
+exits 0 "no PATH" env -u PATH "$CTRUN" --no-container true
 exits 0 "--pwd" ctrun --no-container --pwd /usr pwd
 is "$(cat "$out")" /usr "--pwd: there"
 

@@ -350,7 +350,7 @@ START_TEST(no_container_with_pwd)
 {
     const struct plan_request request = {.pwd = "/data", .cleanenv = true};
     const struct host_facts facts = {.cwd = "/work",
-                                     .env = LIST("A=1", "TZ=UTC")};
+                                     .env = LIST("A=1", "TZ=UTC", "PATH=/bin")};
     struct plan plan;
 
     ck_assert_int_eq(plan_make_bare(&request, &facts, &plan, NULL), 0);
@@ -358,6 +358,7 @@ START_TEST(no_container_with_pwd)
     check_text(&plan, "image   none\n"
                       "workdir /data\n"
                       "env     TZ=UTC\n"
+                      "env     PATH=/bin\n"
                       "drop    A (--cleanenv)\n");
     plan_clear(&plan);
 }

@@ -76,6 +76,7 @@ static const struct find {
     {"prog", "@/other:@/bin", "@/other/prog", 0, NULL},
     {"plain", "@/bin:@/other", "@/other/plain", 0, NULL},
     {"prog", "none:bin", "@/bin/prog", 0, NULL},
+    {"env", NULL, "/usr/bin/env", 0, NULL},
     {"bin/../bin/prog", NULL, "@/bin/../bin/prog", 0, NULL},
     {"@/none", NULL, NULL, ENOENT, "@/none: command not found"},
     {"@/bin/prog/x", NULL, NULL, ENOENT, "@/bin/prog/x: command not found"},
