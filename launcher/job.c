@@ -51,9 +51,10 @@ static int look_at_host(struct host *ret, struct ct_error *reterr)
     ret->facts.uid = geteuid();
     ret->facts.gid = getegid();
     ret->facts.env = environ;
-    if (getcwd(ret->cwd, sizeof ret->cwd) == NULL)
+    if (getcwd(ret->cwd, sizeof ret->cwd) != NULL)
+        ret->facts.cwd = ret->cwd;
+    else if (errno != ENOENT) /* it has been removed */
         return ct_fail_errno(reterr, "cannot tell the working directory");
-    ret->facts.cwd = ret->cwd;
     look_up_names(ret);
     return 0;
 }

@@ -278,7 +278,8 @@ static int send_hello(const struct join *join, struct ct_error *reterr)
     int fds[2];
     uint32_t which;
     size_t count = list_output(fds, &which);
-    CT_AUTO_FREE char *cwd = getcwd(NULL, 0);
+    CT_AUTO_FREE char *here = getcwd(NULL, 0);
+    const char *cwd = here == NULL && errno == ENOENT ? "/" : here;
     struct pack p = {0};
     ssize_t room = packet_make_room(join->agent, reterr);
     int rc = 0;

@@ -169,7 +169,8 @@ static int add_home_and_cwd(struct plan *plan, const struct plan_request *req,
     if (home != NULL && home[0] == '/' && !req->no_home &&
         add_home(plan, home) < 0)
         return -1;
-    if (!is_system_dir(facts->cwd) && !covered(plan, facts->cwd))
+    if (facts->cwd != NULL && !is_system_dir(facts->cwd) &&
+        !covered(plan, facts->cwd))
         return add_optional(plan, facts->cwd);
     return 0;
 }
@@ -205,12 +206,12 @@ static int add_accounts(struct plan *plan, const struct host_facts *facts)
     return add_account(plan, "/etc/group", key, line);
 }
 
-/* path made absolute, to free(). */
+/* path made absolute, to free(); as it is, if there is no cwd. */
 static char *absolute(const char *path, const char *cwd)
 {
     char *made = NULL;
 
-    if (path[0] == '/')
+    if (path[0] == '/' || cwd == NULL)
         return strdup(path);
     if (asprintf(&made, "%s/%s", strcmp(cwd, "/") != 0 ? cwd : "", path) < 0)
         return NULL;
@@ -242,6 +243,9 @@ static int add_bind(struct plan *plan, const char *text, const char *cwd,
                        "--bind takes SRC[:DST[:ro|rw]] with an "
                        "absolute DST, not '%s'",
                        text);
+    if (*source != '/' && cwd == NULL)
+        return ct_fail(reterr, ENOENT,
+                       "--bind %s: the working directory is gone", text);
     CT_AUTO_FREE char *from = absolute(source, cwd);
     struct mount *m = from != NULL
                           ? add(plan, MOUNT_BIND, from, target ? target : from)
@@ -292,7 +296,11 @@ static int plan_environment(struct plan *plan, const struct plan_request *req,
 static int plan_workdir(struct plan *plan, const struct plan_request *req,
                         const struct host_facts *facts)
 {
-    plan->workdir = strdup(req->pwd != NULL ? req->pwd : facts->cwd);
+    const char *elsewhere = facts->home != NULL ? facts->home : "/";
+
+    plan->workdir = strdup(req->pwd != NULL     ? req->pwd
+                           : facts->cwd != NULL ? facts->cwd
+                                                : elsewhere);
     plan->workdir_required = req->pwd != NULL;
     if (facts->home != NULL) {
         plan->home = strdup(facts->home);

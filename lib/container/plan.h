@@ -67,7 +67,7 @@ struct host_facts {
     gid_t gid;
     const char *user, *group; /* names, or NULL */
     const char *home;         /* or NULL */
-    const char *cwd;
+    const char *cwd;          /* or NULL: it has been removed */
     char *const *env;
 };
 

@@ -68,6 +68,16 @@ for image in "$small" "$work/small.sqfs" "$work/small.sif"; do
         ctrun --bind /no/such/source:/x "$image" true
     like "$(cat "$err")" '/no/such/source' "$f: the message names it"
 
+    # --- a working directory that is gone
+    in_removed='mkdir "$0/gone" && cd "$0/gone" && rmdir "$0/gone" && exec "$@"'
+    exits 0 "$f: no working directory" sh -c "$in_removed" "$work" \
+        "$CTRUN" "$image" sh -c 'pwd'
+    is "$(cat "$out")" "$(as user sh -c 'echo "$HOME"')" \
+        "$f: no working directory: \$HOME"
+    exits 0 "$f: no working directory, --pwd" sh -c "$in_removed" "$work" \
+        "$CTRUN" --pwd /etc "$image" sh -c 'pwd'
+    is "$(cat "$out")" /etc "$f: no working directory, --pwd: there"
+
     # --- --no-home, --pwd
     exits 0 "$f: --no-home" ctrun --no-home --pwd / "$image" sh -c \
         '[ ! -e "$HOME/.e2e" ]'

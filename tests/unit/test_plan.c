@@ -364,6 +364,22 @@ START_TEST(no_container_with_pwd)
 }
 END_TEST
 
+START_TEST(no_working_directory)
+{
+    const struct plan_request request = {.pwd = NULL};
+    struct host_facts facts = {.home = "/home/ann", .env = LIST("A=1")};
+    struct plan plan;
+
+    ck_assert_int_eq(plan_make_bare(&request, &facts, &plan, NULL), 0);
+    ck_assert_str_eq(plan.workdir, "/home/ann");
+    plan_clear(&plan);
+    facts.home = NULL;
+    ck_assert_int_eq(plan_make_bare(&request, &facts, &plan, NULL), 0);
+    ck_assert_str_eq(plan.workdir, "/");
+    plan_clear(&plan);
+}
+END_TEST
+
 static const struct {
     const char *bind, *scratch, *message;
 } refused[] = {
@@ -447,6 +463,7 @@ int main(void)
     tcase_add_test(tc, only_dev_has_devices);
     tcase_add_test(tc, no_container);
     tcase_add_test(tc, no_container_with_pwd);
+    tcase_add_test(tc, no_working_directory);
     tcase_add_loop_test(tc, refusals_change_nothing, 0, COUNT(refused));
     tcase_add_test(tc, plan_takes_the_image);
     srunner_run_all(runner, CK_ENV);
