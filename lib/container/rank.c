@@ -130,6 +130,13 @@ int rank_not_the_command(struct ct_error *err)
     return -1;
 }
 
+/* Of all that execve() says, what tells of the file. */
+static bool is_of_file(int error)
+{
+    return error == ETXTBSY || error == ELOOP || error == EISDIR ||
+           error == ELIBBAD || error == EINVAL || error == EPERM;
+}
+
 static int explain_execute(const struct rank_start *start, int error,
                            struct ct_error *reterr)
 {
@@ -145,8 +152,8 @@ static int explain_execute(const struct rank_start *start, int error,
                        "cannot execute %.200s: neither a program of this "
                        "machine nor a script with #!",
                        start->path);
-    return ct_fail(reterr, error, "cannot execute %.200s: %s", start->path,
-                   strerror(error));
+    return ct_fail(reterr, is_of_file(error) ? EACCES : error,
+                   "cannot execute %.200s: %s", start->path, strerror(error));
 }
 
 static int explain(const struct rank_start *start,
@@ -258,7 +265,11 @@ char *rank_find_command(const char *name, const char *path, const char *workdir,
         }
     }
     if (found == NULL)
-        ct_fail(reterr, seen == 0 ? ENOMEM : seen, "%.200s: %s", name,
+        ct_fail(reterr,
+                seen == 0       ? ENOMEM
+                : seen == ELOOP ? EACCES
+                                : seen,
+                "%.200s: %s", name,
                 seen == ENOENT   ? "command not found"
                 : seen == EACCES ? "not executable"
                                  : strerror(seen));

@@ -27,7 +27,8 @@ static void make_file(const char *name, mode_t mode, const char *text)
     close(fd);
 }
 
-/* bin: prog, plain, dir, link, nowhere, loop; other: prog, plain; all in top */
+/* bin: prog, plain, self, dir, link, nowhere, loop; other: prog, plain; all in
+ * top */
 static void make_tree(void)
 {
     umask(022);
@@ -38,6 +39,7 @@ static void make_tree(void)
     ck_assert_int_eq(mkdir("other", 0755), 0);
     make_file("bin/prog", 0755, "#!/bin/sh\necho \"$0\" \"$@\"\n");
     make_file("bin/plain", 0644, "");
+    make_file("bin/self", 0755, "#!bin/self\n");
     make_file("other/prog", 0755, "#!/no/such/interpreter\n");
     make_file("other/plain", 0755, "\1\2\3neither");
     ck_assert_int_eq(symlink("prog", "bin/link"), 0);
@@ -48,8 +50,9 @@ static void make_tree(void)
 static void remove_tree(void)
 {
     static const char *const names[] = {
-        "bin/prog", "bin/plain",  "bin/dir",     "bin/link", "bin/nowhere",
-        "bin/loop", "other/prog", "other/plain", "bin",      "other",
+        "bin/prog",    "bin/plain", "bin/self",    "bin/dir",
+        "bin/link",    "bin/loop",  "bin/nowhere", "other/prog",
+        "other/plain", "bin",       "other",
     };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -83,7 +86,7 @@ static const struct find {
     {"@/bin/nowhere", NULL, NULL, ENOENT, "@/bin/nowhere: command not found"},
     {"@/bin/plain", NULL, NULL, EACCES, "@/bin/plain: not executable"},
     {"@/bin", NULL, NULL, EACCES, "@/bin: not executable"},
-    {"@/bin/loop", NULL, NULL, ELOOP,
+    {"@/bin/loop", NULL, NULL, EACCES,
      "@/bin/loop: Too many levels of symbolic links"},
     {"./prog", "@/bin", NULL, ENOENT, "./prog: command not found"},
     {"prog", NULL, NULL, ENOENT, "prog: command not found"},
@@ -339,6 +342,8 @@ static const struct {
     {"other/prog", ENOENT,
      "cannot execute other/prog: the interpreter or loader it names is not "
      "there"},
+    {"bin/self", EACCES,
+     "cannot execute bin/self: Too many levels of symbolic links"},
     {"other/plain", EACCES,
      "cannot execute other/plain: neither a program of this machine nor a "
      "script with #!"},
@@ -351,6 +356,19 @@ START_TEST(what_cannot_be_executed)
 
     start.path = unstartable[_i].path;
     check_failure(&start, unstartable[_i].code, unstartable[_i].text);
+}
+END_TEST
+
+START_TEST(what_is_open_for_writing)
+{
+    char *argv[4];
+    struct rank_start start = shell("", argv);
+    int fd = open("bin/prog", O_WRONLY | O_CLOEXEC);
+
+    ck_assert_int_ge(fd, 0);
+    start.path = "bin/prog";
+    check_failure(&start, EACCES, "cannot execute bin/prog: Text file busy");
+    close(fd);
 }
 END_TEST
 
@@ -730,6 +748,7 @@ static TCase *starting(void)
     tcase_add_test(tc, arguments_and_environment);
     tcase_add_test(tc, working_directories);
     tcase_add_loop_test(tc, what_cannot_be_executed, 0, COUNT(unstartable));
+    tcase_add_test(tc, what_is_open_for_writing);
     tcase_add_test(tc, without_descriptors);
     tcase_add_test(tc, descriptors_have_their_places);
     tcase_add_test(tc, process_groups);
