@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ROUND = 1024 };
@@ -160,6 +161,84 @@ static int have_children(pid_t spare)
             return 1;
         waitpid(info.si_pid, NULL, 0);
     }
+}
+
+static bool is_among(pid_t pid, const pid_t *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == pid)
+            return true;
+    return false;
+}
+
+static size_t list_others(pid_t *ret, const pid_t *spared, size_t spared_count)
+{
+    size_t count = children(ret, ROUND), kept = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (!is_among(ret[i], spared, spared_count))
+            ret[kept++] = ret[i];
+    return kept;
+}
+
+static long milliseconds(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* The pids among these that have not ended; those that have are reaped. */
+static size_t reap_some(pid_t *pids, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (waitpid(pids[i], NULL, WNOHANG) == 0)
+            pids[kept++] = pids[i];
+    return kept;
+}
+
+/* SIGCHLD is blocked, so that none is missed between a look and the wait. */
+static void await_children(pid_t *pids, size_t count, long until)
+{
+    sigset_t child;
+    long left;
+
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    while ((count = reap_some(pids, count)) > 0 &&
+           (left = until - milliseconds()) > 0) {
+        struct timespec wait = {left / 1000, left % 1000 * 1000000};
+        sigtimedwait(&child, NULL, &wait);
+    }
+}
+
+/*
+ * What a child leaves when it ends becomes ours, and is asked in its turn. Only
+ * who has been asked is waited for.
+ */
+void sweep_ask(const pid_t *spared, size_t spared_count, unsigned grace)
+{
+    pid_t pids[ROUND];
+    long until = milliseconds() + grace;
+    sigset_t child, before;
+
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, &before);
+    do {
+        size_t count = list_others(pids, spared, spared_count), asked = 0;
+
+        for (size_t i = 0; i < count; i++)
+            if (kill(pids[i], SIGTERM) == 0)
+                pids[asked++] = pids[i];
+        if (asked == 0)
+            break;
+        await_children(pids, asked, until);
+    } while (milliseconds() < until);
+    sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 /*

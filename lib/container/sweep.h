@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/*
+ * SIGTERM to each child but these, and to what becomes one; wait for them to
+ * end, at most grace ms. Returns at once when there is none.
+ */
+void sweep_ask(const pid_t *spared, size_t spared_count, unsigned grace);
+
 /* SIGKILL each and reap it, children of children too, but for `spare` (or 0).
  */
 void sweep(pid_t spare);

@@ -671,6 +671,23 @@ static void await_members(const struct host *h)
     }
 }
 
+/*
+ * What ranks have left behind may have files to remove, as the daemon that a
+ * single Open MPI program starts has.
+ */
+static void ask_leftovers(const struct host *h)
+{
+    enum { GRACE = 1000 }; /* ms */
+    size_t count = h->config->plan_count;
+    CT_AUTO_FREE pid_t *servers = calloc(count + 1, sizeof *servers);
+
+    if (servers == NULL)
+        return;
+    for (size_t i = 0; i < count; i++)
+        servers[i] = h->places[i].template.fuse_pid;
+    sweep_ask(servers, count, GRACE);
+}
+
 /* ctrun is gone or has done its job: ranks first, their image last. */
 static _Noreturn void finish(struct host *h)
 {
@@ -685,6 +702,8 @@ static _Noreturn void finish(struct host *h)
     for (size_t i = 0; i < h->child_count; i++)
         signal_child(&h->children[i], SIGKILL);
     await_members(h);
+    if (running == 0)
+        ask_leftovers(h);
     for (size_t i = 0; i < h->config->plan_count; i++)
         sweep(h->places[i].template.fuse_pid);
     if (h->abnormal)

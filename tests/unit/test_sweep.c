@@ -30,6 +30,8 @@ static pid_t fork_tied(void)
     if (pid == 0 &&
         (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
         _exit(1);
+    if (pid == 0)
+        signal(SIGTERM, SIG_DFL); /* Check has a handler */
     return pid;
 }
 
@@ -60,12 +62,13 @@ static pid_t start_family(pid_t *ret_grandchild, bool child_exits)
     ck_assert_int_eq(pipe(tell), 0);
     pid = fork_tied();
     if (pid == 0) {
+        signal(SIGTERM, SIG_IGN); /* for the grandchild */
         pid_t grandchild = fork();
         if (grandchild == 0) {
             setsid();
-            signal(SIGTERM, SIG_IGN);
             sleep_forever();
         }
+        signal(SIGTERM, SIG_DFL);
         if (write(tell[1], &grandchild, sizeof grandchild) < 0 || child_exits)
             _exit(0);
         sleep_forever();
@@ -149,6 +152,64 @@ START_TEST(odd_names_do_not_hide)
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     ck_assert_uint_eq(sweep_list(&listed, 1, 0), 1);
     sweep(0);
+    check_childless();
+}
+END_TEST
+
+/* One that says good-bye: it must have been asked, not killed. */
+static pid_t start_polite(int tell)
+{
+    sigset_t term;
+    pid_t pid;
+    int signal;
+
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, NULL);
+    pid = fork_tied();
+    if (pid == 0) {
+        alarm(60);
+        if (sigwait(&term, &signal) == 0 && write(tell, "x", 1) == 1)
+            _exit(0);
+        _exit(1);
+    }
+    sigprocmask(SIG_UNBLOCK, &term, NULL);
+    return pid;
+}
+
+START_TEST(asking_lets_them_finish)
+{
+    int tell[2];
+    char text[4];
+    pid_t spare = start_child();
+
+    ck_assert_int_eq(pipe(tell), 0);
+    start_polite(tell[1]);
+    start_polite(tell[1]);
+    sweep_ask(&spare, 1, 10000);
+    ck_assert_int_eq(read(tell[0], text, sizeof text), 2);
+    ck_assert(lives(spare));
+    sweep(0);
+    check_childless();
+}
+END_TEST
+
+/* The grandchild that becomes ours ignores SIGTERM. */
+START_TEST(asking_has_an_end)
+{
+    pid_t grandchild;
+
+    start_family(&grandchild, false);
+    sweep_ask(NULL, 0, 100);
+    ck_assert(lives(grandchild));
+    sweep(0);
+    check_childless();
+}
+END_TEST
+
+START_TEST(nobody_to_ask)
+{
+    sweep_ask(NULL, 0, 1000 * 1000);
     check_childless();
 }
 END_TEST
@@ -266,6 +327,9 @@ int main(void)
     tcase_add_test(tc, many_children);
     tcase_add_test(tc, grandchildren_too);
     tcase_add_loop_test(tc, odd_names_do_not_hide, 0, 3);
+    tcase_add_test(tc, asking_lets_them_finish);
+    tcase_add_test(tc, asking_has_an_end);
+    tcase_add_test(tc, nobody_to_ask);
     tcase_add_test(tc, spare_survives_with_its_children);
     tcase_add_test(tc, spare_may_have_ended);
     tcase_add_test(tc, tracers_do_not_hold_the_dead_back);
