@@ -1,7 +1,9 @@
 /*
  * A pump with one block: it is read when no reader has anything left of the one
  * before. Input that an event loop cannot wait for (a file, /dev/zero) is read
- * at that moment, other input when there is some.
+ * at that moment, other input when there is some. A terminal is not read while
+ * another group has it; nothing tells us when we get it (a shell sends SIGCONT
+ * to what was stopped alone), so that is looked at now and then.
  */
 #include "launcher/input.h"
 
@@ -28,6 +30,7 @@ struct reader {
 struct input {
     struct event_base *base;
     struct event *readable; /* of stdin; a timer of no time when unpollable */
+    struct event *look;     /* a timer: is the terminal ours now? */
     struct reader *readers;
     unsigned missing; /* readers that are still to come */
     bool ended;
@@ -62,12 +65,23 @@ static bool in_foreground(void)
     return group < 0 || group == getpgrp();
 }
 
+static void look_later(struct input *input)
+{
+    static const struct timeval soon = {.tv_usec = 250 * 1000};
+
+    event_add(input->look, &soon);
+}
+
 static void read_more(struct input *input)
 {
     static const struct timeval at_once = {0};
 
-    if (input->missing > 0 || input->readers == NULL || !in_foreground())
+    if (input->missing > 0 || input->readers == NULL)
         return;
+    if (!in_foreground()) {
+        look_later(input);
+        return;
+    }
     for (struct reader *r = input->readers; r != NULL; r = r->next)
         if (evbuffer_get_length(r->left) > 0)
             return;
@@ -88,8 +102,10 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 
     (void)fd;
     (void)what;
-    if (!in_foreground())
+    if (!in_foreground()) {
+        look_later(input);
         return;
+    }
     len = read(STDIN_FILENO, input->block, sizeof input->block);
     if (len < 0 && (errno == EINTR || errno == EAGAIN)) {
         read_more(input);
@@ -119,6 +135,15 @@ static void on_writable(evutil_socket_t fd, short what, void *ctx)
     read_more(input);
 }
 
+static void on_look(evutil_socket_t fd, short what, void *ctx)
+{
+    struct input *input = ctx;
+
+    (void)fd;
+    (void)what;
+    input_resume(input);
+}
+
 struct input *input_create(struct event_base *base, unsigned readers)
 {
     struct input *input = calloc(1, sizeof *input);
@@ -130,11 +155,11 @@ struct input *input_create(struct event_base *base, unsigned readers)
     input->readable =
         event_new(base, sink_can_poll(STDIN_FILENO) ? STDIN_FILENO : -1,
                   EV_READ, on_readable, input);
-    if (input->readable == NULL) {
-        free(input);
-        return NULL;
-    }
-    return input;
+    input->look = event_new(base, -1, 0, on_look, input);
+    if (input->readable != NULL && input->look != NULL)
+        return input;
+    input_destroy(input);
+    return NULL;
 }
 
 void input_destroy(struct input *input)
@@ -142,7 +167,10 @@ void input_destroy(struct input *input)
     if (input == NULL)
         return;
     close_readers(input);
-    event_free(input->readable);
+    if (input->readable != NULL)
+        event_free(input->readable);
+    if (input->look != NULL)
+        event_free(input->look);
     free(input);
 }
 

@@ -33,6 +33,15 @@ printf '#!/no/such/interpreter\n' > "$work/script"
 chmod 755 "$work/script"
 exits 127 "an interpreter that is not there" ctrun "$sif" "$work/script"
 
+# --- what ranks leave behind
+exits 0 "something is left in the background" ctrun -n 2 --pmi=none "$sif" \
+    sh -c '(trap "echo bye > \"$0/bye.$CTRUN_RANK\"; exit" TERM
+            : > "$0/there.$CTRUN_RANK"; while :; do sleep 0.1; done) &
+        until [ -e "$0/there.$CTRUN_RANK" ]; do sleep 0.01; done' "$work"
+is "$(cat "$work"/bye.*)" $'bye\nbye' "it may clean up"
+exits 0 "something is left that ignores SIGTERM" ctrun "$sif" \
+    sh -c 'trap "" TERM; sleep 1000 &'
+
 # --- ctrun itself
 exits 125 "no arguments" ctrun
 exits 125 "unknown option" ctrun --no-such-option "$sif" true

@@ -107,6 +107,20 @@ if command -v script > /dev/null; then
     on_terminal "$CTRUN -n 2 $sif sh -c 'echo line'"
     is "$(grep -c line "$out")" 2 "two ranks write to a terminal"
     ended 0 "two ranks on a terminal end"
+    # What starts in the background is not stopped, so fg sends no SIGCONT.
+    mkfifo -m 666 "$work/started"
+    cat > "$work/jobs" << 'END'
+set -m
+"$1" -n 2 "$2" sh -c '[ "$CTRUN_RANK" = 1 ] || echo > "$0"
+    read -r line; echo "read $line"' "$3" &
+read -r _ < "$3"
+fg
+END
+    echo abc > "$work/typed"
+    run -u "$who" -i "$work/typed" script -qec \
+        "bash $work/jobs $CTRUN $sif $work/started" /dev/null
+    like "$(cat "$out")" 'read abc' "input after fg"
+    ended 0 "a job that started in the background ends"
 else
     skip "a terminal" "no script(1)"
 fi
