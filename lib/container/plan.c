@@ -282,11 +282,20 @@ static int add_requested(struct plan *plan, const struct plan_request *req,
     return 0;
 }
 
+/* What the shell says of its own directory is not so in another. */
+static int correct_pwd(struct plan *plan, const struct plan_request *req)
+{
+    if (req->pwd == NULL || strv_env_get(&plan->env, "PWD") == NULL)
+        return 0;
+    return strv_env_setf(&plan->env, "PWD=%s", req->pwd);
+}
+
 static int plan_environment(struct plan *plan, const struct plan_request *req,
                             const struct host_facts *facts)
 {
     if (environ_filter(facts->env, req->cleanenv, true, &plan->env,
                        &plan->dropped) < 0 ||
+        correct_pwd(plan, req) < 0 ||
         strv_env_setf(&plan->env, "PATH=%s", environ_default_path) < 0 ||
         strv_env_setf(&plan->env, "CTRUN_IMAGE=%s", plan->image_path) < 0)
         return -1;
@@ -351,6 +360,7 @@ int plan_make_bare(const struct plan_request *request,
 
     if (environ_filter(facts->env, request->cleanenv, false, &plan.env,
                        &plan.dropped) < 0 ||
+        correct_pwd(&plan, request) < 0 ||
         strv_add_all(&plan.env_set, request->env) < 0 ||
         plan_workdir(&plan, request, facts) < 0) {
         plan_clear(&plan);

@@ -83,6 +83,8 @@ for image in "$small" "$work/small.sqfs" "$work/small.sif"; do
         '[ ! -e "$HOME/.e2e" ]'
     exits 0 "$f: --pwd" ctrun --pwd /etc "$image" sh -c 'echo "$PWD"; pwd'
     is "$(cat "$out")" $'/etc\n/etc' "$f: --pwd: there"
+    exits 0 "$f: --pwd, \$PWD" env PWD=/tmp "$CTRUN" --pwd /etc "$image" env
+    is "$(grep ^PWD= "$out")" PWD=/etc "$f: --pwd, \$PWD: the same"
 
     # --- --writable-tmpfs, --scratch
     exits 0 "$f: --writable-tmpfs" ctrun -n 2 --writable-tmpfs "$image" sh -c \

@@ -364,6 +364,20 @@ START_TEST(no_container_with_pwd)
 }
 END_TEST
 
+START_TEST(pwd_is_a_variable_too)
+{
+    const struct plan_request request = {.pwd = "/data"};
+    const struct host_facts facts = {.cwd = "/work",
+                                     .env = LIST("PWD=/work", "A=1")};
+    struct plan plan;
+
+    ck_assert_int_eq(plan_make_bare(&request, &facts, &plan, NULL), 0);
+    ck_assert_str_eq(strv_env_get(&plan.env, "PWD"), "/data");
+    ck_assert_uint_eq(plan.env.count, 2);
+    plan_clear(&plan);
+}
+END_TEST
+
 START_TEST(no_working_directory)
 {
     const struct plan_request request = {.pwd = NULL};
@@ -463,6 +477,7 @@ int main(void)
     tcase_add_test(tc, only_dev_has_devices);
     tcase_add_test(tc, no_container);
     tcase_add_test(tc, no_container_with_pwd);
+    tcase_add_test(tc, pwd_is_a_variable_too);
     tcase_add_test(tc, no_working_directory);
     tcase_add_loop_test(tc, refusals_change_nothing, 0, COUNT(refused));
     tcase_add_test(tc, plan_takes_the_image);
