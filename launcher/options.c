@@ -9,6 +9,7 @@
 
 #include "base/ranklist.h"
 #include "base/span.h"
+#include "container/plan.h"
 #include "launcher/exit.h"
 
 #include <errno.h>
@@ -308,14 +309,14 @@ static int set_quiet(struct parser *p, const struct option_row *row,
 /* Is it "src", "src:dst", "src:dst:ro" or "src:dst:rw", dst absolute? */
 static bool is_bind(const char *bind)
 {
-    const char *dst = strchr(bind, ':');
+    const char *dst = bind + plan_bind_part(bind, ':');
     const char *mode;
 
-    if (dst == NULL)
+    if (*dst == '\0')
         return *bind == '/';
-    mode = strchr(dst + 1, ':');
+    mode = dst + 1 + plan_bind_part(dst + 1, ':');
     return dst > bind && dst[1] == '/' &&
-           (mode == NULL || strcmp(mode, ":ro") == 0 ||
+           (*mode == '\0' || strcmp(mode, ":ro") == 0 ||
             strcmp(mode, ":rw") == 0);
 }
 
@@ -339,7 +340,7 @@ static int set_bind(struct parser *p, const struct option_row *row,
 {
     (void)row;
     for (;;) {
-        size_t len = strcspn(value, ",");
+        size_t len = plan_bind_part(value, ',');
 
         if (add_bind(p, value, len) < 0)
             return -1;

@@ -225,6 +225,44 @@ static int refuse_root(const char *option, const char *text,
                    text);
 }
 
+size_t plan_bind_part(const char *text, char stop)
+{
+    size_t len = 0;
+
+    while (text[len] != '\0' && text[len] != stop)
+        len +=
+            text[len] == '\\' && (text[len + 1] == ':' || text[len + 1] == ',')
+                ? 2
+                : 1;
+    return len;
+}
+
+/* "\:" and "\," in place to ":" and ","; any other backslash is itself. */
+static void unescape(char *text)
+{
+    char *to = text;
+
+    for (; *text != '\0'; text++)
+        if (text[0] != '\\' || (text[1] != ':' && text[1] != ','))
+            *to++ = *text;
+    *to = '\0';
+}
+
+/* The next part, NULL behind the last. */
+static char *take_part(char **rest)
+{
+    char *part = *rest;
+    size_t len;
+
+    if (part == NULL)
+        return NULL;
+    len = plan_bind_part(part, ':');
+    *rest = part[len] != '\0' ? part + len + 1 : NULL;
+    part[len] = '\0';
+    unescape(part);
+    return part;
+}
+
 static int add_bind(struct plan *plan, const char *text, const char *cwd,
                     struct ct_error *reterr)
 {
@@ -234,9 +272,9 @@ static int add_bind(struct plan *plan, const char *text, const char *cwd,
 
     if (copy == NULL)
         return ct_fail_nomem(reterr);
-    source = strsep(&rest, ":");
-    target = strsep(&rest, ":");
-    mode = strsep(&rest, ":");
+    source = take_part(&rest);
+    target = take_part(&rest);
+    mode = take_part(&rest);
     if (*source == '\0' || rest != NULL || (target && target[0] != '/') ||
         (mode && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0))
         return ct_fail(reterr, EINVAL,

@@ -46,13 +46,20 @@ struct plan {
     char *home; /* second choice for the working directory, or NULL */
 };
 
+/*
+ * How far a part of a bind goes: to the first `stop` without a backslash before
+ * it, or to the end.
+ */
+size_t plan_bind_part(const char *text, char stop);
+
 /* The libraries of pmi_dir, by their sonames. */
 enum { PLAN_PMI_LIBRARIES = 2 };
 extern const char *const plan_pmi_libraries[PLAN_PMI_LIBRARIES];
 
 struct plan_request {
     const char *image;    /* as typed */
-    char *const *binds;   /* NULL-terminated src[:dst[:ro|rw]] */
+    char *const *binds;   /* NULL-terminated src[:dst[:ro|rw]], "\\:" and "\\,"
+                             in names for ":" and "," */
     char *const *scratch; /* NULL-terminated */
     char *const *env;     /* NULL-terminated NAME=value */
     const char *pwd;      /* --pwd or NULL */

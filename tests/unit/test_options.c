@@ -197,14 +197,16 @@ START_TEST(options_of_an_app)
     struct line line;
     struct app_options *app;
 
-    good(&line, "-B /a,/b:/c:ro --bind rel:/d:rw --env A=1 --env B=x,y=z"
-                " --env A=2 --scratch /s --scratch=/t --pwd /w --no-home -e"
-                " --writable-tmpfs i c");
+    good(&line,
+         "-B /a,/b:/c:ro --bind rel:/d:rw -B /e\\,f\\:g --env A=1 --env B=x,y=z"
+         " --env A=2 --scratch /s --scratch=/t --pwd /w --no-home -e"
+         " --writable-tmpfs i c");
     app = &line.options.apps[0];
-    ck_assert_uint_eq(app->binds.count, 3);
+    ck_assert_uint_eq(app->binds.count, 4);
     ck_assert_str_eq(app->binds.items[0], "/a");
     ck_assert_str_eq(app->binds.items[1], "/b:/c:ro");
     ck_assert_str_eq(app->binds.items[2], "rel:/d:rw");
+    ck_assert_str_eq(app->binds.items[3], "/e\\,f\\:g");
     ck_assert_uint_eq(app->env.count, 2);
     ck_assert_str_eq(app->env.items[0], "A=2");
     ck_assert_str_eq(app->env.items[1], "B=x,y=z");
@@ -323,6 +325,8 @@ static const struct {
      "--pset takes NAME=RANKS, such as left=0-3,8, not 'a=2-1'"},
     {"--pset a=0-2 -n 2 i c", "--pset a=0-2: the last of 2 ranks is 1"},
     {"--on-failure no i c", "--on-failure takes end|continue, not 'no'"},
+    {"--bind /a\\:/b:c i c", "--bind takes SRC[:DST[:ro|rw]] with absolute "
+                             "paths, not '/a\\:/b:c'"},
     {"--bind rel i c", "--bind takes SRC[:DST[:ro|rw]] with absolute paths, "
                        "not 'rel'"},
     {"--bind /a,,/b i c", "--bind takes SRC[:DST[:ro|rw]] with absolute paths, "

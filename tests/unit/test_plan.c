@@ -394,6 +394,27 @@ START_TEST(no_working_directory)
 }
 END_TEST
 
+static const struct mount *last_mount(const struct plan *plan)
+{
+    return &plan->mounts[plan->mount_count - 1];
+}
+
+START_TEST(binds_with_colons_and_commas)
+{
+    const struct plan_request request = {
+        .image = "/i", .binds = LIST("/a\\:b\\,c\\d\\:/e\\::/f\\:g:ro")};
+    const struct host_facts facts = {.cwd = "/", .env = LIST(NULL)};
+    struct image image = {.fd = -1};
+    struct plan plan;
+
+    ck_assert_int_eq(plan_make(&request, &facts, &image, &plan, NULL), 0);
+    ck_assert_str_eq(last_mount(&plan)->source, "/a:b,c\\d:/e:");
+    ck_assert_str_eq(last_mount(&plan)->target, "/f:g");
+    ck_assert(last_mount(&plan)->readonly);
+    plan_clear(&plan);
+}
+END_TEST
+
 static const struct {
     const char *bind, *scratch, *message;
 } refused[] = {
@@ -479,6 +500,7 @@ int main(void)
     tcase_add_test(tc, no_container_with_pwd);
     tcase_add_test(tc, pwd_is_a_variable_too);
     tcase_add_test(tc, no_working_directory);
+    tcase_add_test(tc, binds_with_colons_and_commas);
     tcase_add_loop_test(tc, refusals_change_nothing, 0, COUNT(refused));
     tcase_add_test(tc, plan_takes_the_image);
     srunner_run_all(runner, CK_ENV);
