@@ -30,6 +30,7 @@ struct parser {
     char **next;      /* words of the segment that were not read yet */
     char **end;
     struct ct_error *err;
+    bool dashes; /* "--" stands right before the command */
 };
 
 struct option_row {
@@ -740,8 +741,10 @@ static int parse_options(struct parser *p)
     while (p->next < p->end && is_option(*p->next) && !is_over(p)) {
         const char *word = *p->next++;
 
-        if (strcmp(word, "--") == 0)
+        if (strcmp(word, "--") == 0) {
+            p->dashes = p->app->no_container;
             break;
+        }
         if (parse_option(p, word) < 0)
             return -1;
     }
@@ -759,8 +762,10 @@ static int take_image(struct parser *p)
     if (*p->app->image == '\0')
         return ct_fail(p->err, EINVAL, "the name of the image is empty");
     /* As ch-run has it: IMAGE -- COMMAND. */
-    if (p->next < p->end && strcmp(*p->next, "--") == 0)
+    if (p->next < p->end && strcmp(*p->next, "--") == 0) {
         p->next++;
+        p->dashes = true;
+    }
     return 0;
 }
 
@@ -771,7 +776,7 @@ static int take_command(struct parser *p)
                        p->app->image);
     if (p->next == p->end)
         return ct_fail(p->err, EINVAL, "no command; try 'ctrun --help'");
-    if (is_option(*p->next))
+    if (is_option(*p->next) && !p->dashes)
         return ct_fail(p->err, EINVAL,
                        "'%s' stands where the command should: options of "
                        "ctrun go before the image",
@@ -838,7 +843,7 @@ static int parse_segments(struct options *options, char **words, char **end,
 {
     for (;; words++) {
         char **colon = find_colon(words, end);
-        struct parser p = {options, NULL, NULL, words, colon, reterr};
+        struct parser p = {options, NULL, NULL, words, colon, reterr, false};
 
         if (add_app(options, reterr) < 0)
             return -1;

@@ -67,9 +67,13 @@ START_TEST(defaults)
 END_TEST
 
 static const char *const four_ranks[] = {
-    "-n 4 i c",   "-n4 i c",     "-np 4 i c",      "-np=4 i c",
-    "--np 4 i c", "--np=4 i c",  "--ntasks 4 i c", "--ntasks=4 i c",
-    "-ln4 i c",   "-n 4 -- i c", "-n 3 -n 4 i c",  "-n 4 i -- c",
+    "-n 4 i c",       "-n4 i c",
+    "-np 4 i c",      "-np=4 i c",
+    "--np 4 i c",     "--np=4 i c",
+    "--ntasks 4 i c", "--ntasks=4 i c",
+    "-n 4 i -- -c",   "-n 4 --no-container -- -c",
+    "-ln4 i c",       "-n 4 -- i c",
+    "-n 3 -n 4 i c",  "-n 4 i -- c",
 };
 
 START_TEST(ways_to_give_a_number)
@@ -269,6 +273,8 @@ static const struct {
     {"--no-container", "no command; try 'ctrun --help'"},
     {"img -n 4 c", "'-n' stands where the command should: options of ctrun go "
                    "before the image"},
+    {"-- img -n c", "'-n' stands where the command should: options of ctrun go "
+                    "before the image"},
     {"--foo i c", "unknown option '--foo'; try 'ctrun --help'"},
     {"--foo=3 i c", "unknown option '--foo=3'; try 'ctrun --help'"},
     {"--labe i c", "unknown option '--labe'; try 'ctrun --help'"},
