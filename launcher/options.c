@@ -696,6 +696,20 @@ static int apply(struct parser *p, const struct option_row *row,
     return row->set(p, row, value);
 }
 
+/* "-np4": the name has two letters, which may be one's and its value's too. */
+static const struct option_row *find_pair(struct parser *p, const char *word)
+{
+    if (strlen(word) < 4)
+        return NULL;
+    return find_row(ct_span(word, 3), &p->name);
+}
+
+/* "-env" is mpiexec's word, and not "-e -n v". */
+static bool is_value_of(const struct option_row *row, const char *value)
+{
+    return row->set != set_count || (*value >= '0' && *value <= '9');
+}
+
 /* "-lv", "-n4": letters without a value, then perhaps one with its value. */
 static int parse_letters(struct parser *p, const char *word)
 {
@@ -704,7 +718,8 @@ static int parse_letters(struct parser *p, const char *word)
         const struct option_row *row = find_row(ct_span_str(name), &p->name);
         bool last = s[1] == '\0';
 
-        if (row == NULL)
+        if (row == NULL ||
+            (row->argument != NULL && !last && !is_value_of(row, s + 1)))
             return unknown(p, word);
         if (row->argument != NULL)
             return apply(p, row, last ? NULL : s + 1);
@@ -721,6 +736,9 @@ static int parse_option(struct parser *p, const char *word)
 
     if (row != NULL)
         return apply(p, row, word[len] == '=' ? word + len + 1 : NULL);
+    row = word[1] != '-' ? find_pair(p, word) : NULL;
+    if (row != NULL)
+        return apply(p, row, word + 3);
     if (word[1] != '-')
         return parse_letters(p, word);
     return unknown(p, word);

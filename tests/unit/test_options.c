@@ -67,13 +67,10 @@ START_TEST(defaults)
 END_TEST
 
 static const char *const four_ranks[] = {
-    "-n 4 i c",       "-n4 i c",
-    "-np 4 i c",      "-np=4 i c",
-    "--np 4 i c",     "--np=4 i c",
-    "--ntasks 4 i c", "--ntasks=4 i c",
-    "-n 4 i -- -c",   "-n 4 --no-container -- -c",
-    "-ln4 i c",       "-n 4 -- i c",
-    "-n 3 -n 4 i c",  "-n 4 i -- c",
+    "-n 4 i c",    "-n4 i c",    "-np 4 i c",      "-np=4 i c",
+    "--np 4 i c",  "--np=4 i c", "--ntasks 4 i c", "--ntasks=4 i c",
+    "-np4 i c",    "-ln4 i c",   "-n 4 -- i c",    "-n 3 -n 4 i c",
+    "-n 4 i -- c",
 };
 
 START_TEST(ways_to_give_a_number)
@@ -86,6 +83,20 @@ START_TEST(ways_to_give_a_number)
     ck_assert_uint_eq(line.options.apps[0].command.count, 1);
     ck_assert_str_eq(line.options.apps[0].command.items[0], "c");
     options_clear(&line.options);
+}
+END_TEST
+
+START_TEST(commands_with_a_dash)
+{
+    static const char *const lines[] = {"i -- -c", "--no-container -- -c"};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct line line;
+
+        good(&line, lines[i]);
+        ck_assert_str_eq(line.options.apps[0].command.items[0], "-c");
+        options_clear(&line.options);
+    }
 }
 END_TEST
 
@@ -280,6 +291,9 @@ static const struct {
     {"--labe i c", "unknown option '--labe'; try 'ctrun --help'"},
     {"-x i c", "unknown option '-x'; try 'ctrun --help'"},
     {"-lx i c", "unknown option '-lx'; try 'ctrun --help'"},
+    {"-env A b i c", "unknown option '-env'; try 'ctrun --help'"},
+    {"-nx i c", "unknown option '-nx'; try 'ctrun --help'"},
+    {"-np4x i c", "-np takes a number from 1 to 65536, not '4x'"},
     {"-n x i c", "-n takes a number from 1 to 65536, not 'x'"},
     {"-n 0 i c", "-n takes a number from 1 to 65536, not '0'"},
     {"-n 65537 i c", "-n takes a number from 1 to 65536, not '65537'"},
@@ -453,6 +467,7 @@ int main(void)
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, defaults);
     tcase_add_loop_test(tc, ways_to_give_a_number, 0, COUNT(four_ranks));
+    tcase_add_test(tc, commands_with_a_dash);
     tcase_add_test(tc, options_of_the_job);
     tcase_add_test(tc, quiet_and_verbose);
     tcase_add_loop_test(tc, pmi_has_an_optional_value, 0, COUNT(pmi_lines));
