@@ -268,6 +268,30 @@ static int choose_root(struct build *b)
     return b->root < 0 ? -1 : 0;
 }
 
+/* The kernel has one word, EINVAL, for all that does not fit. */
+static bool kinds_differ(int source, int target)
+{
+    struct stat a, b;
+
+    return fstatat(source, "", &a, AT_EMPTY_PATH) == 0 &&
+           fstatat(target, "", &b, AT_EMPTY_PATH) == 0 &&
+           S_ISDIR(a.st_mode) != S_ISDIR(b.st_mode);
+}
+
+static int explain_attach(const struct mount *m, bool differ,
+                          struct ct_error *reterr)
+{
+    const char *source = m->kind == MOUNT_BIND ? m->source : "a file";
+
+    if (differ)
+        return ct_fail(reterr, ENOTDIR,
+                       "cannot bind %.100s to %.100s: one is a directory, the "
+                       "other is not",
+                       source, m->target);
+    return ct_fail_errno(reterr, "cannot bind %.100s to %.100s", source,
+                         m->target);
+}
+
 /* 5 */
 static int attach_source(const struct build *b, size_t index)
 {
@@ -278,9 +302,9 @@ static int attach_source(const struct build *b, size_t index)
         return ct_fail_errno(b->err, "cannot mount on %.150s in the image",
                              m->target);
     if (kernel_attach(b->trees[index], target) < 0)
-        return ct_fail_errno(b->err, "cannot bind %.100s to %.100s",
-                             m->kind == MOUNT_BIND ? m->source : "a file",
-                             m->target);
+        return explain_attach(
+            m, errno == EINVAL && kinds_differ(b->trees[index], target),
+            b->err);
     return 0;
 }
 

@@ -68,6 +68,12 @@ for image in "$small" "$work/small.sqfs" "$work/small.sif"; do
         ctrun --bind /no/such/source:/x "$image" true
     like "$(cat "$err")" '/no/such/source' "$f: the message names it"
 
+    exits 125 "$f: a directory to a file" ctrun -B /usr:/etc/hostname "$image" \
+        true
+    exits 125 "$f: a file to a directory" ctrun -B /etc/passwd:/bin "$image" true
+    like "$(cat "$err")" 'one is a directory, the other is not' \
+        "$f: a file to a directory: the message says so"
+
     # --- a working directory that is gone
     in_removed='mkdir "$0/gone" && cd "$0/gone" && rmdir "$0/gone" && exec "$@"'
     exits 0 "$f: no working directory" sh -c "$in_removed" "$work" \
