@@ -163,19 +163,20 @@ static int attach_image(struct build *b)
     return 0;
 }
 
-/* Is the target below what an earlier mount shows? Then no skeleton helps. */
-static bool inside_earlier(const struct build *b, size_t index)
+/* The mount that shows what is at the target; NULL: the image does. */
+static const struct mount *earlier_around(const struct build *b, size_t index)
 {
     const char *target = b->plan->mounts[index].target;
+    const struct mount *around = NULL;
 
     for (size_t i = 0; i < index; i++) {
         const struct mount *m = &b->plan->mounts[i];
         size_t len = strlen(m->target);
         bool there = m->kind == MOUNT_SCRATCH || b->trees[i] >= 0;
         if (there && strncmp(target, m->target, len) == 0 && target[len] == '/')
-            return true;
+            around = m;
     }
-    return false;
+    return around;
 }
 
 static bool source_is_directory(const struct build *b, size_t index)
@@ -209,7 +210,8 @@ static int make_skeleton(struct build *b, unsigned *ret_made)
         const struct mount *m = &b->plan->mounts[i];
         bool wanted = m->kind == MOUNT_SCRATCH || b->trees[i] >= 0;
         int made;
-        if (!wanted || inside_earlier(b, i))
+        /* What an earlier one shows is no matter of the skeleton's. */
+        if (!wanted || earlier_around(b, i) != NULL)
             continue;
         made = skeleton_add(b->image, m->target, source_is_directory(b, i),
                             b->err);
@@ -292,6 +294,32 @@ static int explain_attach(const struct mount *m, bool differ,
                          m->target);
 }
 
+static int explain_target(const struct build *b, size_t index)
+{
+    const char *target = b->plan->mounts[index].target;
+    const struct mount *around = earlier_around(b, index);
+
+    if (errno == ENOENT && around != NULL && around->kind == MOUNT_BIND)
+        return ct_fail(b->err, ENOENT,
+                       "cannot mount on %.150s: %.100s is bound there, where "
+                       "it has to be made first",
+                       target, around->source);
+    return ct_fail_errno(b->err, "cannot mount on %.150s in the image", target);
+}
+
+/* A rank mounts its own; that it can is seen once. */
+static int check_scratch(const struct build *b, size_t index)
+{
+    const struct mount *around = earlier_around(b, index);
+    CT_AUTO_FD int target = -1;
+
+    if (around == NULL || around->kind != MOUNT_BIND)
+        return 0;
+    target =
+        kernel_open_in_root(b->root, b->plan->mounts[index].target, O_PATH);
+    return target >= 0 ? 0 : explain_target(b, index);
+}
+
 /* 5 */
 static int attach_source(const struct build *b, size_t index)
 {
@@ -299,8 +327,7 @@ static int attach_source(const struct build *b, size_t index)
     CT_AUTO_FD int target = kernel_open_in_root(b->root, m->target, O_PATH);
 
     if (target < 0)
-        return ct_fail_errno(b->err, "cannot mount on %.150s in the image",
-                             m->target);
+        return explain_target(b, index);
     if (kernel_attach(b->trees[index], target) < 0)
         return explain_attach(
             m, errno == EINVAL && kinds_differ(b->trees[index], target),
@@ -310,10 +337,13 @@ static int attach_source(const struct build *b, size_t index)
 
 static int attach_sources(const struct build *b)
 {
-    for (size_t i = 0; i < b->plan->mount_count; i++)
-        if (b->trees[i] >= 0 && attach_source(b, i) < 0 &&
-            !b->plan->mounts[i].optional)
+    for (size_t i = 0; i < b->plan->mount_count; i++) {
+        const struct mount *m = &b->plan->mounts[i];
+        if (m->kind == MOUNT_SCRATCH && check_scratch(b, i) < 0)
             return -1;
+        if (b->trees[i] >= 0 && attach_source(b, i) < 0 && !m->optional)
+            return -1;
+    }
     return 0;
 }
 

@@ -74,6 +74,13 @@ for image in "$small" "$work/small.sqfs" "$work/small.sif"; do
     like "$(cat "$err")" 'one is a directory, the other is not' \
         "$f: a file to a directory: the message says so"
 
+    for how in "-B /usr:/tmp/no-such" "--scratch /tmp/no-such"; do
+        # shellcheck disable=SC2086 # two words
+        exits 125 "$f: $how" ctrun $how "$image" true
+        like "$(cat "$err")" 'no-such: /tmp is bound there' \
+            "$f: $how: the message tells why"
+    done
+
     # --- a working directory that is gone
     in_removed='mkdir "$0/gone" && cd "$0/gone" && rmdir "$0/gone" && exec "$@"'
     exits 0 "$f: no working directory" sh -c "$in_removed" "$work" \
