@@ -11,6 +11,12 @@
 
 enum { APPEND_FILE_MAX = 4 * 1024 * 1024 };
 
+static int too_long(void)
+{
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
 /*
  * The place in the image that fd is, as a path from its root. The kernel says
  * it as a path of the stage: .../image/place.
@@ -27,7 +33,8 @@ static int place_of(int image, int fd, char *buf, size_t size)
     if (root_len < 0 || len < root_len || memcmp(root, full, (size_t)root_len))
         return -1;
     full[len] = '\0';
-    return snprintf(buf, size, "%s", full + root_len) < (int)size ? 0 : -1;
+    return snprintf(buf, size, "%s", full + root_len) < (int)size ? 0
+                                                                  : too_long();
 }
 
 /* Make skel's copy of a directory of the image, with its permissions. */
@@ -39,7 +46,7 @@ static int copy_directory(int image, const char *place)
         kernel_open_in_root(image, *place ? place : "/", O_PATH);
 
     if (snprintf(path, sizeof path, "skel%s", place) >= (int)sizeof path)
-        return -1;
+        return too_long();
     if (mkdir(path, 0755) < 0 && errno != EEXIST)
         return -1;
     if (fd >= 0 && fstat(fd, &st) == 0)
@@ -57,7 +64,7 @@ static int copy_parents(int image, const char *place)
         end = strchr(end + 1, '/');
         size_t len = end != NULL ? (size_t)(end - place) : strlen(place);
         if (len >= sizeof path)
-            return -1;
+            return too_long();
         memcpy(path, place, len);
         path[len] = '\0';
         if (copy_directory(image, path) < 0)
@@ -72,8 +79,10 @@ static size_t existing_part(int image, const char *target, int *ret_fd)
     char part[PATH_MAX];
     size_t len = strlen(target);
 
-    if (len >= sizeof part)
+    if (len >= sizeof part) {
+        too_long();
         return 0;
+    }
     memcpy(part, target, len + 1);
     for (;;) {
         int fd = kernel_open_in_root(image, len > 0 ? part : "/", O_PATH);
@@ -96,7 +105,7 @@ static int make_rest(const char *place, const char *rest, bool directory)
 
     if (snprintf(path, sizeof path, "skel%s%s", place, rest) >=
         (int)sizeof path)
-        return -1;
+        return too_long();
     for (char *at = path + 4 + strlen(place); *at != '\0';) {
         char *end = at + 1 + strcspn(at + 1, "/");
         bool last = end[strspn(end, "/")] == '\0';

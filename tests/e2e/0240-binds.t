@@ -81,6 +81,10 @@ for image in "$small" "$work/small.sqfs" "$work/small.sif"; do
             "$f: $how: the message tells why"
     done
 
+    long=/$(printf '%012000d' 0)
+    exits 125 "$f: a long target" ctrun -B "/usr:$long" "$image" true
+    like "$(cat "$err")" 'File name too long' "$f: a long target: the message"
+
     # --- a working directory that is gone
     in_removed='mkdir "$0/gone" && cd "$0/gone" && rmdir "$0/gone" && exec "$@"'
     exits 0 "$f: no working directory" sh -c "$in_removed" "$work" \
