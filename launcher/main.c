@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -137,7 +138,9 @@ int main(int argc, char **argv)
     if (code < 0)
         code = EXIT_CTRUN;
     options_clear(&options);
-    if (fflush(stdout) != 0 && code == 0)
+    if (fflush(stdout) != 0 && code == 0) {
+        say(0, -1, "cannot write to standard output: %s", strerror(errno));
         code = EXIT_CTRUN;
+    }
     return code;
 }

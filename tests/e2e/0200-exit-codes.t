@@ -53,6 +53,8 @@ like "$(cat "$err")" 'timeout|timed out|time' "the message says so"
 exits 0 "--timeout not reached" ctrun --timeout 30 "$sif" true
 exits 0 "--help" ctrun --help
 like "$(cat "$out")" '^Usage: ctrun' "usage"
+exits 125 "--help to a full disk" sh -c '"$1" --help > /dev/full' sh "$CTRUN"
+like "$(cat "$err")" 'standard output: No space' "the message says so"
 exits 0 "--version" ctrun --version
 like "$(cat "$out")" 'ctrun.*[0-9]+\.[0-9]+' "version"
 exits 0 "--dry-run starts nothing" ctrun --dry-run -n 2 "$sif" sh -c 'echo ran'
