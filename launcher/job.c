@@ -291,19 +291,31 @@ void job_spec_clear(struct job_spec *spec)
 
 /* ---- --dry-run ---- */
 
+/* A line feed in a value must not look like the end of the line. */
+static void print_line(const char *line)
+{
+    for (; *line != '\0'; line++)
+        if ((unsigned char)*line < ' ' || *line == 0x7f)
+            printf("\\%03o", (unsigned)*line);
+        else
+            putchar(*line);
+    putchar('\n');
+}
+
 static int print_plan(const struct plan *plan)
 {
     struct strv lines = {0};
     int rc = plan_describe(plan, &lines);
 
     for (size_t i = 0; i < lines.count; i++)
-        puts(lines.items[i]);
+        print_line(lines.items[i]);
     strv_clear(&lines);
     if (rc < 0)
         errno = ENOMEM;
     return rc;
 }
 
+/* As a shell would take it. */
 static void print_word(const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyz"

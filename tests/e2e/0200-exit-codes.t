@@ -80,6 +80,11 @@ exits 125 "one of many" ctrun --engine-args x --no-container true
 is "$(cat "$err")" "" "one of many: the first one tells"
 environment=()
 rm -r "$work/bin"
+exits 0 "--dry-run quotes" ctrun --dry-run --env A=$'1\nenv     B=2' "$sif" \
+    echo 'a b' "it's" ''
+like "$(cat "$out")" "echo 'a b' 'it'\\\\''s' ''" "--dry-run quotes words"
+is "$(grep -c B=2 "$out")/$(grep -c '^env *B=2' "$out")" 1/0 \
+    "--dry-run keeps a value on its line"
 
 # --- MPI
 for suite in "${suites[@]}"; do
