@@ -95,9 +95,15 @@ static int map_groups(pid_t pid)
 /* Root may have power over users and none over groups, or the reverse. */
 int namespace_map(pid_t pid, struct ct_error *reterr)
 {
-    if (map_users(pid) < 0 || map_groups(pid) < 0)
-        return ct_fail_errno(reterr, "cannot map ids into the user namespace");
-    return 0;
+    if (map_users(pid) == 0 && map_groups(pid) == 0)
+        return 0;
+    /* Linux lets nobody map uid 0 without CAP_SETFCAP, not even to itself. */
+    if (errno == EPERM && geteuid() == 0)
+        return ct_fail(reterr, EPERM,
+                       "cannot map ids into the user namespace: root needs "
+                       "CAP_SETUID, CAP_SETGID and CAP_SETFCAP for that, "
+                       "another user none (--no-container works)");
+    return ct_fail_errno(reterr, "cannot map ids into the user namespace");
 }
 
 int namespace_lock_privileges(struct ct_error *reterr)
