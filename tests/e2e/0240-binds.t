@@ -68,7 +68,7 @@ for image in "$small" "$work/small.sqfs" "$work/small.sif"; do
         ctrun --bind /no/such/source:/x "$image" true
     like "$(cat "$err")" '/no/such/source' "$f: the message names it"
 
-    exits 125 "$f: a directory to a file" ctrun -B /usr:/etc/hostname "$image" \
+    exits 125 "$f: a directory to a file" ctrun -B /usr:/etc/image-name "$image" \
         true
     exits 125 "$f: a file to a directory" ctrun -B /etc/passwd:/bin "$image" true
     like "$(cat "$err")" 'one is a directory, the other is not' \
