@@ -95,7 +95,6 @@ static bool of_session(const char *assignment, bool container)
 {
     if (!container && matches("PATH", assignment))
         return true;
-
     for (const char *const *name = session_names; *name != NULL; name++)
         if (matches(*name, assignment))
             return true;

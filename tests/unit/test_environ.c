@@ -176,7 +176,7 @@ END_TEST
 START_TEST(filter_with_cleanenv_and_no_list_of_the_dropped)
 {
     char *env[] = {"A=1", "TZ=UTC", "PATH=/bin", "USER=u", NULL};
-    char *passed[] = {"TZ=UTC", "USER=u", NULL};
+    char *passed[] = {"TZ=UTC", "PATH=/bin", "USER=u", NULL};
     struct strv in = {0};
 
     ck_assert_int_eq(environ_filter(env, true, false, &in, NULL), 0);
