@@ -79,7 +79,7 @@ environment=(SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2)
 exits 125 "one of many" ctrun --engine-args x --no-container true
 is "$(cat "$err")" "" "one of many: the first one tells"
 environment=()
-rm -r "$work/bin"
+rm -r "${work:?}/bin"
 exits 0 "--dry-run quotes" ctrun --dry-run --env A=$'1\nenv     B=2' "$sif" \
     echo 'a b' "it's" ''
 like "$(cat "$out")" "echo 'a b' 'it'\\\\''s' ''" "--dry-run quotes words"
