@@ -212,6 +212,14 @@ bool pmix_rundir_is_shared(const struct agent *agent)
     return true;
 }
 
+static bool names_are_the_hosts(const struct agent *agent)
+{
+    for (size_t i = 0; i < agent->config.plan_count; i++)
+        if (!plan_keeps_names(&agent->config.plans[i]))
+            return false;
+    return true;
+}
+
 /* An nspace is the same on all nodes. */
 static int choose_secret(struct agent *agent, struct ct_error *reterr)
 {
@@ -232,6 +240,7 @@ static int start_server(struct agent *agent, struct ct_error *reterr)
         .tmpdir_is_shared = pmix_rundir_is_shared(agent),
         .tools = agent->config.tools,
         .forwards = agent->config.tools && agent->config.callbacks.feed != NULL,
+        .cleans = names_are_the_hosts(agent),
         .continues = agent->config.continues,
         .callbacks = {.abort = pmix_abort,
                       .spawn = pmix_spawn,

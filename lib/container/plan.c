@@ -408,6 +408,19 @@ int plan_make_bare(const struct plan_request *request,
     return 0;
 }
 
+bool plan_keeps_names(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        const struct mount *m = &plan->mounts[i];
+
+        if (m->kind == MOUNT_SCRATCH ||
+            (m->kind == MOUNT_BIND && !m->readonly &&
+             strcmp(m->source, m->target) != 0))
+            return false;
+    }
+    return !plan->writable_tmpfs;
+}
+
 void plan_clear(struct plan *plan)
 {
     for (size_t i = 0; i < plan->mount_count; i++) {

@@ -95,6 +95,12 @@ int plan_make_bare(const struct plan_request *request,
                    struct ct_error *reterr);
 void plan_clear(struct plan *plan);
 
+/*
+ * Is what ranks may write under a name what the host has under it? Not with
+ * --scratch, --writable-tmpfs, or a bind to another place.
+ */
+bool plan_keeps_names(const struct plan *plan);
+
 /* The plan as lines of text, for people and tests. 0, or -1 without memory. */
 int plan_describe(const struct plan *plan, struct strv *ret);
 

@@ -115,6 +115,18 @@ for what in clean-rank clean-job; do
     done
 done
 
+# libpmix would look for it on the host, where the name may be another file's
+if have bookworm "clean-up where ranks see other files"; then
+    touch "$work/registered"
+    [ "$(id -u)" != 0 ] || chown "$user:" "$work/registered"
+    run env CLEAN_FILE="$work/registered" "$CTRUN" -n 2 --pmi=pmix \
+        --scratch /mnt --bind "$work" "$(image bookworm sif)" \
+        "$work/pmixclient" clean-rank modex
+    is "$rc" 99 "clean-up where ranks see other files: is refused"
+    [ -e "$work/registered" ]
+    ok $? "clean-up where ranks see other files: the host's is left"
+fi
+
 # a program that is linked with libpmix alone needs no word
 exits 0 "--pmi is not needed" ctrun -n 2 --no-container "$work/pmixclient" modex
 

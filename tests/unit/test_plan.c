@@ -317,6 +317,29 @@ START_TEST(only_dev_has_devices)
 }
 END_TEST
 
+static const struct {
+    struct plan_request request;
+    bool keeps;
+} keeping_names[] = {
+    {{.image = "/img", .binds = LIST("/a", "/b:/c:ro")}, true},
+    {{.image = "/img", .binds = LIST("/b:/c")}, false},
+    {{.image = "/img", .scratch = LIST("/s")}, false},
+    {{.image = "/img", .writable_tmpfs = true}, false},
+};
+
+START_TEST(names_may_mean_the_hosts_files)
+{
+    const struct host_facts facts = ANN("/work", NONE);
+    struct image image = {.fd = -1};
+    struct plan plan;
+
+    ck_assert_int_eq(
+        plan_make(&keeping_names[_i].request, &facts, &image, &plan, NULL), 0);
+    ck_assert(plan_keeps_names(&plan) == keeping_names[_i].keeps);
+    plan_clear(&plan);
+}
+END_TEST
+
 START_TEST(no_container)
 {
     const struct plan_request request = {.image = "/none",
@@ -496,6 +519,8 @@ int main(void)
     tcase_add_loop_test(tc, image_paths_are_absolute, 0, COUNT(image_paths));
     tcase_add_test(tc, image_files_tell_where_their_file_system_is);
     tcase_add_test(tc, only_dev_has_devices);
+    tcase_add_loop_test(tc, names_may_mean_the_hosts_files, 0,
+                        COUNT(keeping_names));
     tcase_add_test(tc, no_container);
     tcase_add_test(tc, no_container_with_pwd);
     tcase_add_test(tc, pwd_is_a_variable_too);

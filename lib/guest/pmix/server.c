@@ -113,6 +113,7 @@ static int start_library(struct pmixsrv *server, struct ct_error *reterr)
     PMIX_INFO_LOAD(&info[3], PMIX_IOF_LOCAL_OUTPUT, &no, PMIX_BOOL);
     pmixsrv_accept_upcalls(server);
     sieve_open(&server->sieve);
+    server->sieve.no_cleanups = !server->config.cleans;
     sockets_find(&server->sockets); /* those that are none of libpmix's */
     rc = init_library(info, COUNT);
     for (size_t i = 0; i < COUNT; i++)

@@ -120,6 +120,9 @@ struct pmixsrv_config {
     bool tools;
     /* Tools may have the input and output of ranks. */
     bool forwards;
+    /* Ranks find the host's files under the host's names, so what they register
+       for clean-up can be removed. Else only in /dev/shm it is. */
+    bool cleans;
     /* Ranks may die while others go on: who aborts some ends just these. */
     bool continues;
     struct pmixsrv_callbacks callbacks;

@@ -76,7 +76,25 @@ pmix_status_t sieve_unpack_query(void *types, void *buffer, void *dest,
     return rc;
 }
 
-/* ---- timeouts; only servers gather ---- */
+/* ---- clean-up, and timeouts; only servers gather ---- */
+
+/* libpmix removes what the host has of such names. /dev/shm is always its. */
+static bool is_cleanup(const pmix_info_t *info)
+{
+    if (strcmp(info->key, PMIX_REGISTER_CLEANUP) != 0 &&
+        strcmp(info->key, PMIX_REGISTER_CLEANUP_DIR) != 0)
+        return false;
+    return info->value.type != PMIX_STRING || info->value.data.string == NULL ||
+           strncmp(info->value.data.string, "/dev/shm/", 9) != 0 ||
+           strchr(info->value.data.string, ',') != NULL;
+}
+
+static void sift_info(const struct sieve *sieve, pmix_info_t *info)
+{
+    if ((sieve->gathers && strcmp(info->key, PMIX_TIMEOUT) == 0) ||
+        (sieve->no_cleanups && is_cleanup(info)))
+        disguise(info->key);
+}
 
 pmix_status_t sieve_unpack_info(void *types, void *buffer, void *dest,
                                 int32_t *count, pmix_data_type_t type)
@@ -85,12 +103,10 @@ pmix_status_t sieve_unpack_info(void *types, void *buffer, void *dest,
     unpack_fn *theirs =
         sieve != NULL ? sieve->unpack_info : lazy_pmix_symbol(UNPACK_INFO);
     pmix_status_t rc = theirs(types, buffer, dest, count, type);
-    bool sifts = sieve != NULL && sieve->gathers && rc == PMIX_SUCCESS;
-    pmix_info_t *info = dest;
+    bool sifts = sieve != NULL && rc == PMIX_SUCCESS;
 
     for (int32_t i = 0; sifts && i < *count; i++)
-        if (strcmp(info[i].key, PMIX_TIMEOUT) == 0)
-            disguise(info[i].key);
+        sift_info(sieve, (pmix_info_t *)dest + i);
     return rc;
 }
 

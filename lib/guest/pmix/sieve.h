@@ -7,6 +7,7 @@
 struct sieve {
     bool no_attributes; /* which are supported nobody may ask */
     bool no_timeouts;   /* of groups, and of those who connect */
+    bool no_cleanups;   /* nobody may ask for, but of /dev/shm */
 
     /* libpmix's own, and where its thread is. */
     void *unpack_query, *unpack_info, *group, *connect;
