@@ -82,8 +82,10 @@ who=user
 
 # ---- output ----
 
-speak='trap "echo one of \$PMIX_RANK; echo two of \$PMIX_RANK >&2" USR1
-       while :; do (trap "" USR1; exec sleep 0.05); done'
+# A signal is for all processes of a rank: what it waits for must be deaf.
+speak='trap "" USR1; sleep 1000 &
+       trap "echo one of \$PMIX_RANK; echo two of \$PMIX_RANK >&2" USR1
+       while :; do wait; done'
 both='err 0 two of 0
 err 1 two of 1
 out 0 one of 0
@@ -221,8 +223,9 @@ await lines_in "$out" "^$some" 4
 is "$(grep -c "^$some" "$out")" 4 "they have read all of it"
 ends "many pieces: the job ends"
 
-start_job 2 --stdin tool -- 'trap "cat > /dev/null" USR1
-    while :; do (trap "" USR1; exec sleep 0.05); done'
+start_job 2 --stdin tool -- 'trap "" USR1; sleep 1000 &
+    trap "cat > /dev/null" USR1
+    while :; do wait; done'
 count=$(descriptors)
 for word in push burst; do
     begin_tool "$work/tool" $word=0 < "$work/much"
