@@ -11,11 +11,9 @@
     bail_out "pmixtool cannot be built"
 bed_up 3
 
-# A signal is for all processes of a rank: what it waits for must be deaf.
-script='trap "" USR1; sleep 1000 &
-        trap "echo signalled \$PMIX_RANK" USR1
+script='trap "echo signalled \$PMIX_RANK" USR1
         echo "rank $PMIX_RANK $$ $(hostname) $PMIX_SERVER_URI41"
-        while :; do wait; done'
+        while :; do (trap "" USR1; exec sleep 0.05); done'
 
 start_job() # WHO COMMAND...: of six ranks, which are bash
 {
