@@ -559,7 +559,6 @@ int talk_get(struct client *client, const char *answer, const char *key,
     return talk_value(client, key, ret, reterr);
 }
 
-/* MPICH keeps the socket for another MPI session, and so do its servers. */
 int talk_jobid(struct client *client, const char *question, const char *answer,
                const char *key, struct ct_error *reterr)
 {
@@ -571,6 +570,7 @@ int talk_jobid(struct client *client, const char *question, const char *answer,
     return talk_word(client, key, facts->jobid, sizeof facts->jobid, reterr);
 }
 
+/* MPICH keeps the socket for another MPI session, and so do its servers. */
 int talk_reopen(struct client *client, struct ct_error *reterr)
 {
     struct talk *talk = talk_of(client);
