@@ -15,7 +15,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static int signal_of_flag(const pmix_info_t *info, int signal)
@@ -153,10 +152,7 @@ static void hold_again(pmix_status_t status, void *ctx)
     struct pmixsrv *server = ctx;
 
     (void)status;
-    pthread_mutex_lock(&server->lock);
-    server->cleaned = true;
-    pthread_cond_broadcast(&server->holds);
-    pthread_mutex_unlock(&server->lock);
+    hold_tell(server, &server->cleaned);
     for (;;)
         pause();
 }
@@ -179,33 +175,15 @@ static bool is_held(struct pmixsrv *server)
     return held;
 }
 
-static void let_go(struct pmixsrv *server)
-{
-    struct timespec end;
-    int rc = 0;
-
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += 5;
-    pthread_mutex_lock(&server->lock);
-    server->let_go = true;
-    pthread_cond_broadcast(&server->holds);
-    while (!server->cleaned && rc == 0)
-        rc = pthread_cond_timedwait(&server->holds, &server->lock, &end);
-    pthread_mutex_unlock(&server->lock);
-}
-
 void cleanup_run(struct pmixsrv *server)
 {
-    pmix_proc_t nobody;
-
     if (!is_held(server))
         return;
     for (const struct pmixsrv_job *job = server->jobs; job != NULL;
          job = job->next)
         if (!job->elsewhere)
             forget(job);
-    memset(&nobody, 0, sizeof nobody);
-    memcpy(nobody.nspace, "nobody", sizeof "nobody");
-    PMIx_server_deregister_client(&nobody, hold_again, server);
-    let_go(server);
+    hold_ask(server, hold_again);
+    hold_tell(server, &server->let_go);
+    hold_await(server, &server->cleaned, 5);
 }

@@ -272,40 +272,50 @@ static struct pmixsrv_job *job_new(unsigned size)
     return NULL;
 }
 
+void hold_tell(struct pmixsrv *server, bool *flag)
+{
+    pthread_mutex_lock(&server->lock);
+    *flag = true;
+    pthread_cond_broadcast(&server->holds);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void hold_await(struct pmixsrv *server, const bool *flag, int seconds)
+{
+    struct timespec end;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += seconds;
+    pthread_mutex_lock(&server->lock);
+    while (!*flag && rc == 0)
+        rc = pthread_cond_timedwait(&server->holds, &server->lock, &end);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void hold_ask(struct pmixsrv *server, pmix_op_cbfunc_t held)
+{
+    pmix_proc_t nobody;
+
+    memset(&nobody, 0, sizeof nobody);
+    memcpy(nobody.nspace, "nobody", sizeof "nobody");
+    PMIx_server_deregister_client(&nobody, held, server);
+}
+
 /* On libpmix's thread, until there is cleaning up to do. */
 static void hold(pmix_status_t status, void *ctx)
 {
     struct pmixsrv *server = ctx;
 
     (void)status;
-    pthread_mutex_lock(&server->lock);
-    server->held = true;
-    pthread_cond_signal(&server->holds);
-    pthread_mutex_unlock(&server->lock);
+    hold_tell(server, &server->held);
     cleanup_await(server);
-}
-
-static void wait_until_held(struct pmixsrv *server)
-{
-    struct timespec end;
-    int rc = 0;
-
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec++;
-    pthread_mutex_lock(&server->lock);
-    while (!server->held && rc == 0)
-        rc = pthread_cond_timedwait(&server->holds, &server->lock, &end);
-    pthread_mutex_unlock(&server->lock);
 }
 
 /* libpmix's thread may spin with a lock that this waits for. */
 static void *ask_to_hold(void *ctx)
 {
-    pmix_proc_t nobody;
-
-    memset(&nobody, 0, sizeof nobody);
-    memcpy(nobody.nspace, "nobody", sizeof "nobody");
-    PMIx_server_deregister_client(&nobody, hold, ctx);
+    hold_ask(ctx, hold);
     return NULL;
 }
 
@@ -319,7 +329,7 @@ void pmixsrv_stop(struct pmixsrv *server)
     if (pthread_create(&thread, NULL, ask_to_hold, server) != 0)
         return;
     pthread_detach(thread);
-    wait_until_held(server);
+    hold_await(server, &server->held, 1);
 }
 
 /* What a held thread may look at stays: PMIx_server_finalize() could wait for

@@ -171,6 +171,12 @@ void proc_unpack(struct unpack *u, pmix_proc_t *ret);
 /* quirk.c: mend what that release of libpmix, whose server is up, has wrong */
 void quirks_mend(struct pmixsrv *server);
 
+/* server.c: to hold libpmix's thread in a callback. What is asked for runs when
+   its queue comes to it; flags are held, let_go and cleaned. */
+void hold_ask(struct pmixsrv *server, pmix_op_cbfunc_t held);
+void hold_tell(struct pmixsrv *server, bool *flag);
+void hold_await(struct pmixsrv *server, const bool *flag, int seconds);
+
 /* upcall.c */
 void pmixsrv_accept_upcalls(struct pmixsrv *server);
 pmix_server_module_t *pmixsrv_module(void);
