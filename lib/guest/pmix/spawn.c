@@ -36,11 +36,14 @@ static const char *mpi_name(const char *key)
     return NULL;
 }
 
-/* Whoever says that it must be heeded hears no rather than nothing. */
+/*
+ * Whoever says that it must be heeded hears no rather than nothing. The flag
+ * itself: the macro of libpmix 5 is a function, and no other of these is used.
+ */
 static bool is_understood(const pmix_info_t *info, size_t ninfo)
 {
     for (size_t i = 0; i < ninfo; i++)
-        if (PMIX_INFO_IS_REQUIRED(&info[i]) && mpi_name(info[i].key) == NULL)
+        if ((info[i].flags & PMIX_INFO_REQD) != 0 && mpi_name(info[i].key) == NULL)
             return false;
     return true;
 }
