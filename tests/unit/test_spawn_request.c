@@ -9,6 +9,7 @@
 #include <check.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,6 +299,35 @@ START_TEST(slurms_as_preputs)
 }
 END_TEST
 
+/*
+ * Text at an address whose bytes are letters, so that a pointer to it reads as
+ * text, too.
+ */
+static char *lettered(const char *text)
+{
+    static const uintptr_t page = 0x414141414000;
+    enum { LETTERS = 0x141 };
+    char *place = mmap((void *)page, 4096, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+                       0);
+
+    ck_assert(place == (void *)page);
+    return strcpy(place + LETTERS, text);
+}
+
+START_TEST(pointers_that_look_like_letters)
+{
+    const char *const host = lettered("host");
+    const MPID_Info info = info_of(host, host, 0x61);
+    const MPID_Info *const list[] = {&info, &info};
+    struct spawn_request request = request_of(SPAWN_GUESSED);
+
+    request.preputs = list;
+    request.preput_size = 2;
+    check_asked(&request, "1 x c(); pre:host=host pre:host=host");
+}
+END_TEST
+
 /* What lies behind a short key may be pointers to text as well. */
 struct entry {
     char key[24];
@@ -479,6 +509,7 @@ static void add_tests(TCase *tc)
     tcase_add_test(tc, each_command_has_its_infos);
     tcase_add_loop_test(tc, pairs_as_preputs, 0, 2);
     tcase_add_loop_test(tc, slurms_as_preputs, 0, COUNT(rests));
+    tcase_add_test(tc, pointers_that_look_like_letters);
     tcase_add_test(tc, keys_with_pointers_behind);
     tcase_add_test(tc, nothing_is_read_beyond);
     tcase_add_loop_test(tc, words_that_are_null, 0, COUNT(lacking));

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -81,7 +82,10 @@ static bool fetch(const struct probe *probe, const void *address, void *into,
     return read(probe->out, into, len) == (ssize_t)len;
 }
 
-/* Whether it has an end; *ret_plain: it is a word that one can read. */
+/*
+ * Whether it has an end; *ret_plain: it is a word that one can read, and ends
+ * before Slurm's pointer to a key would lie. Those may look like letters.
+ */
 static bool is_text(const struct probe *probe, const char *text,
                     bool *ret_plain)
 {
@@ -92,7 +96,7 @@ static bool is_text(const struct probe *probe, const char *text,
         if (!fetch(probe, text + i, &c, 1))
             return false;
         if (c == '\0') {
-            *ret_plain = plain && i > 0;
+            *ret_plain = plain && i > 0 && i < offsetof(MPID_Info, key);
             return true;
         }
         plain = plain && c >= ' ' && c <= '~';
