@@ -3,9 +3,11 @@
  *
  *   host_open()      who we are, who is where
  *   the card         the lowest rank of each node opens a socket and puts its
- *                    name into the host's exchange
+ *                    name into the host's exchange; or else what is wrong with
+ *                    what the user has asked for
  *   host_exchange()  when it is over every card can be read, and all sockets
- *                    that cards name are open: nobody has to wait for a file
+ *                    that cards name are open: nobody has to wait for a file.
+ *                    What is wrong on many nodes the first of them tells
  *   host_close()     the host has done its part
  *   the agent        is forked by the lowest rank: of a process with one thread
  *                    and no trace of the host's PMI
@@ -24,6 +26,7 @@
 #include "host/task.h"
 #include "launcher/exit.h"
 #include "launcher/foreign.h"
+#include "launcher/job.h"
 #include "launcher/node.h"
 #include "launcher/say.h"
 #include "overlay/address.h"
@@ -41,7 +44,7 @@
 
 extern char **environ;
 
-enum { CARD_VERSION = 3, NAME_SIZE = 40, JOBID_SIZE = 24, HOST_SIZE = 65 };
+enum { CARD_VERSION = 4, NAME_SIZE = 40, JOBID_SIZE = 24, HOST_SIZE = 65 };
 
 /* What the lowest rank of a node lets all know. */
 struct card {
@@ -51,6 +54,7 @@ struct card {
     /* Rank 0's are the job's. */
     char jobid[JOBID_SIZE];
     uint8_t secret[FRAME_SECRET_SIZE];
+    struct ct_error fault; /* why there will be no agent; or no text */
 };
 
 struct join {
@@ -99,12 +103,13 @@ static int put_card(struct join *join, struct ct_error *reterr)
     struct pack p = {0};
     int rc;
 
-    if (join->listener >= 0) {
+    if (leads(join)) {
         pack_u32(&p, CARD_VERSION);
         pack_str(&p, join->card.socket);
         pack_str(&p, join->card.host);
         pack_str(&p, join->card.jobid);
         pack_bytes(&p, join->card.secret, sizeof join->card.secret);
+        pack_str(&p, join->card.fault.text);
         address_pack(&p, &join->card.addresses);
     }
     rc = p.failed ? ct_fail_nomem(reterr)
@@ -134,6 +139,8 @@ static int read_card(struct unpack *u, struct card *ret)
         (secret = unpack_bytes(u, sizeof ret->secret)) == NULL)
         return -1;
     memcpy(ret->secret, secret, sizeof ret->secret);
+    if (read_text(u, ret->fault.text, sizeof ret->fault.text) < 0)
+        return -1;
     return address_unpack(u, &ret->addresses);
 }
 
@@ -341,12 +348,35 @@ static int take_facts(struct join *join, struct ct_error *reterr)
 
 static int open_sockets(struct join *join, struct ct_error *reterr)
 {
-    if (make_card(&join->card, reterr) < 0 || open_listener(join, reterr) < 0)
+    if (open_listener(join, reterr) < 0)
         return -1;
     return join->node_count == 1
                ? 0
                : address_listen(join->options->overlay_if, join->overlay,
                                 &join->card.addresses, reterr);
+}
+
+/* What is wrong with it need not be found by an agent. */
+static int look_ahead(const struct options *options, struct ct_error *reterr)
+{
+    struct job_spec spec;
+
+    if (foreign_refuse(options, false, reterr) < 0 ||
+        job_spec_make(options, &spec, reterr) < 0)
+        return -1;
+    job_spec_clear(&spec);
+    return 0;
+}
+
+static int make_ready(struct join *join, struct ct_error *reterr)
+{
+    struct ct_error fault;
+
+    if (make_card(&join->card, reterr) < 0)
+        return -1;
+    if (look_ahead(join->options, &fault) < 0 || open_sockets(join, &fault) < 0)
+        join->card.fault = fault;
+    return 0;
 }
 
 /* The lowest ranks of all nodes, in the order of the nodes. */
@@ -367,7 +397,7 @@ static int get_cards(struct join *join, struct ct_error *reterr)
 /* All that needs the host. */
 static int meet(struct join *join, struct ct_error *reterr)
 {
-    if (leads(join) && open_sockets(join, reterr) < 0)
+    if (leads(join) && make_ready(join, reterr) < 0)
         return -1;
     if (put_card(join, reterr) < 0)
         return -1;
@@ -385,12 +415,65 @@ static int give_up(const struct join *join, bool *ret_told,
     return -1;
 }
 
+static bool has_fault(const struct card *card)
+{
+    return card->fault.text[0] != '\0';
+}
+
+/* The first node with a fault, or node_count. */
+static unsigned find_fault(const struct join *join)
+{
+    unsigned node = 0;
+
+    while (node < join->node_count && !has_fault(&join->others[node]))
+        node++;
+    return node;
+}
+
+static bool is_everywhere(const struct join *join, const struct ct_error *fault)
+{
+    for (unsigned node = 0; node < join->node_count; node++)
+        if (strcmp(join->others[node].fault.text, fault->text) != 0)
+            return false;
+    return true;
+}
+
+/* All nodes know all faults: the first that has one tells the user. */
+static void tell_fault(const struct join *join, unsigned node)
+{
+    const struct card *card = &join->others[node];
+
+    if (join->node_of[join->rank] != node)
+        return;
+    if (is_everywhere(join, &card->fault))
+        say(0, -1, "%s", card->fault.text);
+    else
+        say(0, -1, "%s: %s", card->host, card->fault.text);
+}
+
+/* Of our node's alone, those who do not lead. */
+static bool is_faulty(const struct join *join)
+{
+    unsigned node;
+
+    if (!leads(join))
+        return has_fault(&join->card);
+    node = find_fault(join);
+    if (node == join->node_count)
+        return false;
+    tell_fault(join, node);
+    return true;
+}
+
 static int meet_and_part(struct join *join, bool *ret_told,
                          struct ct_error *reterr)
 {
     if (meet(join, reterr) < 0)
         return give_up(join, ret_told, reterr);
-    return host_close(join->conn, reterr);
+    *ret_told = is_faulty(join);
+    if (host_close(join->conn, reterr) < 0)
+        return -1;
+    return *ret_told ? ct_fail(reterr, ECANCELED, "a node has a fault") : 0;
 }
 
 static int join_world(struct join *join, bool *ret_told,

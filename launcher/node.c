@@ -58,7 +58,9 @@ struct node {
     unsigned crowd_count;
     struct event_base *base;
     struct agent *agent;
-    struct event *later; /* ends the job */
+    struct event *later;         /* ends the job */
+    struct agent_failure untold; /* every node may have found it: no text if
+                                    there is none */
     struct logs *logs;
     struct rank_common common;
     bool decided;
@@ -285,12 +287,60 @@ static void end_job(struct node *node, enum agent_fault fault)
         agent_end(node->agent, SIGTERM);
 }
 
+/* Then ranks that wait for it may end, and the host may end us. */
+static void tell(struct node *node, const struct agent_failure *failure)
+{
+    say(node->config->options->verbosity, failure->elsewhere ? 1 : -1, "%s",
+        failure->text);
+    agent_refuse(node->agent, node->code);
+    end_job(node, failure->fault);
+}
+
+static void tell_untold(evutil_socket_t fd, short what, void *ctx)
+{
+    struct node *node = ctx;
+
+    (void)fd;
+    (void)what;
+    tell(node, &node->untold);
+    node->untold.text[0] = '\0';
+}
+
+/*
+ * What is wrong with the command or the image is found on all nodes at once,
+ * but is to be said once. Its ranks wait, so there is time to hear whether a
+ * lower node says it; and if none does, it is said here.
+ */
+static bool may_be_found_by_all(const struct node *node,
+                                const struct agent_failure *failure)
+{
+    return node->config->node > 0 && !failure->elsewhere &&
+           (failure->fault == AGENT_NOT_FOUND ||
+            failure->fault == AGENT_NOT_RUNNABLE ||
+            (failure->fault == AGENT_BROKEN &&
+             !agent_is_complete(node->agent)));
+}
+
+static int hold_back(struct node *node, const struct agent_failure *failure)
+{
+    static const struct timeval wait = {.tv_usec = 200000};
+
+    if (event_base_once(node->base, -1, EV_TIMEOUT, tell_untold, node, &wait) <
+        0)
+        return -1;
+    node->untold = *failure;
+    return 0;
+}
+
 static void on_failed(void *ctx, const struct agent_failure *failure)
 {
     struct node *node = ctx;
 
-    if (node->decided)
+    if (node->decided) {
+        if (failure->elsewhere)
+            node->untold.elsewhere = true;
         return;
+    }
     if (node->config->options->continues && exit_is_loss(failure)) {
         say(node->config->options->verbosity, -1, "%s; the others go on",
             failure->text);
@@ -298,17 +348,17 @@ static void on_failed(void *ctx, const struct agent_failure *failure)
     }
     node->decided = true;
     node->code = exit_code_of(failure);
-    say(node->config->options->verbosity, failure->elsewhere ? 1 : -1, "%s",
-        failure->text);
+    if (!may_be_found_by_all(node, failure) || hold_back(node, failure) < 0)
+        tell(node, failure);
     agent_tell_end(node->agent, failure);
-    agent_refuse(node->agent, node->code);
-    end_job(node, failure->fault);
 }
 
 static void on_idle(void *ctx)
 {
     struct node *node = ctx;
 
+    if (node->untold.text[0] != '\0')
+        tell_untold(-1, 0, node);
     event_base_loopbreak(node->base);
 }
 

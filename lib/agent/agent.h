@@ -110,7 +110,8 @@ struct agent_callbacks {
     int (*stdio)(void *ctx, const struct agent_rank *rank,
                  struct agent_stdio *ret, struct ct_error *reterr);
 
-    /* Something went wrong; ranks may go on. Told for each rank once at most.
+    /* Something went wrong; ranks may go on. Told for each rank once at most,
+       and of other nodes once, or also of a lower one when we have told ours.
      */
     void (*failed)(void *ctx, const struct agent_failure *failure);
 
@@ -212,7 +213,11 @@ void agent_kill(struct agent *agent);
 /* Let the agents of other nodes know that the job ends, and of what. */
 void agent_tell_end(struct agent *agent, const struct agent_failure *failure);
 
-/* Tell the world's members that were not let in yet to end with this code. */
+/*
+ * Tell the world's members that wait to end: those that were not let in yet
+ * with this code, those that could not execute with their own. These wait until
+ * it is called once, so that the host leaves the agent the time to say why.
+ */
 void agent_refuse(struct agent *agent, int exit_code);
 
 /* End whatever is left. NULL is fine. */

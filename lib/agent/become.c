@@ -92,7 +92,10 @@ static int run(struct unpack *u, const int *fds, char *const *argv,
     return rc;
 }
 
-/* The agent says it to the user, once for all that fail alike. */
+/*
+ * The agent says it to the user, once for all that fail alike. With the last of
+ * its ranks the host may end it: they stay until it has said so.
+ */
 static void report(int fd, const struct ct_error *err, struct member_end *end)
 {
     struct pack p = {0};
@@ -105,28 +108,6 @@ static void report(int fd, const struct ct_error *err, struct member_end *end)
                      : err->code == EACCES ? EXIT_NOT_RUNNABLE
                                            : EXIT_BROKEN;
     free(p.bytes);
-}
-
-static int obey(int fd, char *packet, size_t len, const int *fds,
-                char *const *argv, struct member_end *end,
-                struct ct_error *reterr)
-{
-    struct unpack u = {.bytes = packet, .len = len};
-    uint32_t message = unpack_u32(&u);
-
-    if (message == MEMBER_REFUSED) {
-        int code = (int)unpack_u32(&u);
-
-        end->exit_code = u.failed || code == 0 ? EXIT_BROKEN : code;
-        end->told = true;
-        return ct_fail(reterr, ECANCELED, "the node's agent has refused");
-    }
-    if (message == MEMBER_RUN)
-        run(&u, fds, argv, reterr);
-    else
-        ct_fail(reterr, EPROTO, "the agent's answer makes no sense");
-    report(fd, reterr, end);
-    return -1;
 }
 
 /*
@@ -146,6 +127,40 @@ static ssize_t listen_to(int fd, char *packet, int *fds)
     }
 }
 
+/* The agent's SIGTERM for all must not hide how we end. */
+static void await_release(int fd, char *packet, int *fds)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    listen_to(fd, packet, fds);
+}
+
+static int obey(int fd, char *packet, size_t len, char *const *argv, int *fds,
+                struct member_end *end, struct ct_error *reterr)
+{
+    struct unpack u = {.bytes = packet, .len = len};
+    uint32_t message = unpack_u32(&u);
+
+    if (message == MEMBER_REFUSED) {
+        int code = (int)unpack_u32(&u);
+
+        end->exit_code = u.failed || code == 0 ? EXIT_BROKEN : code;
+        end->told = true;
+        return ct_fail(reterr, ECANCELED, "the node's agent has refused");
+    }
+    if (message == MEMBER_RUN)
+        run(&u, fds, argv, reterr);
+    else
+        ct_fail(reterr, EPROTO, "the agent's answer makes no sense");
+    report(fd, reterr, end);
+    if (end->told)
+        await_release(fd, packet, fds);
+    return -1;
+}
+
 int member_become(int fd, char *const *argv, struct member_end *ret,
                   struct ct_error *reterr)
 {
@@ -159,5 +174,5 @@ int member_become(int fd, char *const *argv, struct member_end *ret,
     len = listen_to(fd, packet, fds);
     if (len <= 0)
         return ct_fail(reterr, EPIPE, "the node's agent has gone");
-    return obey(fd, packet, (size_t)len, fds, argv, ret, reterr);
+    return obey(fd, packet, (size_t)len, argv, fds, ret, reterr);
 }

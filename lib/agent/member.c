@@ -5,7 +5,9 @@
  *   LENT         after the last one the job is ready, and member_start() sends
  *                RUN to each member
  *   closed       the member has executed its command (the connection is not
- *                inherited), or has died; or, before, has said FAILED
+ *                inherited), or has died
+ *   FAILED       it could do neither, and stays until the user has been told:
+ *                agent_refuse()
  *   ended        its pidfd tells so. Nobody but the host knows its exit status,
  *                so it is judged by what it said on its PMI connection alone
  */
@@ -75,6 +77,9 @@ static void take_failure(struct proc *proc, const char *packet, size_t len)
 
     if (message == MEMBER_FAILED && !u.failed && text != NULL)
         proc_fail(proc, agent_fault_of(code), 0, "%.300s", text);
+    proc->waits = true;
+    if (proc->job->agent->refusing || proc->job->agent->config.continues)
+        member_refuse(proc->member->fd, 0);
 }
 
 /* Either it has become its command, or `ended` follows. */
@@ -235,16 +240,17 @@ void member_refuse(int fd, int exit_code)
     free(p.bytes);
 }
 
-static bool is_let_in(const struct agent *agent, unsigned index)
+static bool waits(const struct agent *agent, unsigned index)
 {
-    return index < agent->jobs->started;
+    return index >= agent->jobs->started || agent->jobs->procs[index].waits;
 }
 
 void agent_refuse(struct agent *agent, int exit_code)
 {
     const struct agent_world *world = agent->config.world;
 
+    agent->refusing = true;
     for (unsigned i = 0; world != NULL && i < world->member_count; i++)
-        if (!is_let_in(agent, i))
+        if (waits(agent, i))
             member_refuse(world->members[i].fd, exit_code);
 }

@@ -77,7 +77,7 @@ bool peers_know_end(const struct agent *agent)
     return agent->peers != NULL && agent->peers->ended;
 }
 
-/* The node where it has happened has said so. */
+/* The node where it has happened has said so; of several, the lowest. */
 static void take_end(struct peers *peers, unsigned from, struct unpack *u)
 {
     struct agent_failure failure = {.fault = (enum agent_fault)unpack_u32(u)};
@@ -88,10 +88,12 @@ static void take_end(struct peers *peers, unsigned from, struct unpack *u)
     failure.code = (int)unpack_u32(u);
     failure.elsewhere = true;
     node = unpack_u32(u);
-    if (u->failed || node >= agent->config.world->node_count || peers->ended)
+    if (u->failed || node >= agent->config.world->node_count ||
+        (peers->ended && node >= agent->config.world->node))
         return;
+    if (!peers->ended)
+        overlay_spread(peers->overlay, PEERS_END, u->bytes, u->len);
     peers->ended = true;
-    overlay_spread(peers->overlay, PEERS_END, u->bytes, u->len);
     snprintf(failure.text, sizeof failure.text, "node %s ends the job",
              name_of(agent, node));
     agent->config.callbacks.failed(agent->config.ctx, &failure);

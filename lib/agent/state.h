@@ -66,6 +66,7 @@ struct proc {
     struct event *departed;      /* has closed it, and has not ended yet */
     char *why;                   /* what it did by closing it */
     const struct agent_member *member; /* started by another launcher; NULL */
+    bool waits;                        /* it could not execute */
     struct event *talk, *ended;        /* of a member */
     struct event *orphaned; /* of the first that somebody has started */
     int parent;             /* the pidfd for it */
@@ -135,7 +136,8 @@ struct agent {
     struct proc **procs;
     unsigned proc_count;
     unsigned live;
-    bool ending; /* nothing is started any more */
+    bool ending;   /* nothing is started any more */
+    bool refusing; /* members that wait are told to end */
     bool idle;
     bool zygote_gone; /* so cleaning up is ours */
     struct shm shm;

@@ -128,9 +128,25 @@ for suffix in '' .ompi; do
         "a crash$suffix: told"
 done
 environment=()
-run "${srun[@]}" "$CTRUN" /no/such/image /opt/ctrun/hello
-fails "no such image"
-like "$(cat "$err")" '/no/such/image: ' "no such image: told"
+# --- what is wrong on every node, or on one
+told_by_all() # NAME REGEX CTRUN'S WORDS...
+{
+    run "${srun[@]}" "$CTRUN" "${@:3}"
+    fails "$1"
+    told "^ctrun: $2" "$1"
+}
+
+told_by_all "no such image" '/no/such/image: ' /no/such/image true
+told_by_all "no such command" '/no/such/command: command not found' \
+    "$img" /no/such/command
+told_by_all "an option for -n" '--timeout' --timeout 5 "$img" true
+told_by_all "no such interface" '.*nothing0' --overlay-if nothing0 "$img" true
+mkdir "$work/some"
+ln "$img" "$work/some/img" 2> /dev/null || cp "$img" "$work/some/img"
+on node2 mount -t tmpfs none "$work/some"
+told_by_all "an image on one node" "node2: $work/some/img: " \
+    "$work/some/img" /opt/ctrun/hello
+on node2 umount "$work/some"
 
 # --- faults of a node
 pid_on() # NODE NAME
