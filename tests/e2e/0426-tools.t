@@ -11,9 +11,11 @@
     bail_out "pmixtool cannot be built"
 bed_up 3
 
-script='trap "echo signalled \$PMIX_RANK" USR1
+# It waits without a child, whom the signal could meet before it executes.
+script='exec 9<> <(:)
+        trap "echo signalled \$PMIX_RANK" USR1
         echo "rank $PMIX_RANK $$ $(hostname) $PMIX_SERVER_URI41"
-        while :; do (trap "" USR1; exec sleep 0.05); done'
+        while :; do read -r -t 0.05 -u 9; done'
 
 start_job() # WHO COMMAND...: of six ranks, which are bash
 {
