@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 static const struct timeval departed_grace = {.tv_sec = 2};
+static const struct timeval unclear_grace = {.tv_sec = 10};
 
 /* ---- what the user is told ---- */
 
@@ -176,6 +177,12 @@ static void judge_protocol(struct proc *proc)
                   spoken, wanted);
 }
 
+static bool is_pmix(const struct proc *proc, enum pmixsrv_state state)
+{
+    return proc->job->pmix != NULL &&
+           pmixsrv_rank_state(proc->job->pmix, proc->rank) == state;
+}
+
 static void judge_success(struct proc *proc)
 {
     bool speaks = proc->job->family != FAMILY_NONE;
@@ -187,8 +194,7 @@ static void judge_success(struct proc *proc)
         judge_silent(proc);
     else if (proc->why != NULL)
         proc_fail(proc, loss, 0, "%s", proc->why);
-    else if (proc->job->pmix != NULL &&
-             pmixsrv_rank_state(proc->job->pmix, proc->rank) == PMIXSRV_ACTIVE)
+    else if (is_pmix(proc, PMIXSRV_ACTIVE) || is_pmix(proc, PMIXSRV_LOST))
         proc_fail(proc, loss, 0, "ended without MPI_Finalize");
     else if (speaks && !silent)
         judge_protocol(proc);
@@ -230,6 +236,10 @@ static void forget_live(struct proc *proc)
     proc->job->agent->live--;
     if (proc->departed != NULL)
         event_del(proc->departed);
+    if (proc->unclear != NULL) {
+        event_del(proc->unclear);
+        proc->job->agent->unclear--;
+    }
 }
 
 static struct proc *find_proc(struct agent *agent, unsigned id)
@@ -319,20 +329,68 @@ static void on_start_failed(struct agent *agent, struct zygote_event *ev)
     proc_fail(proc, agent_fault_of(ev->code), 0, "%s", ev->text);
 }
 
-void proc_ended(struct proc *proc, int status)
+static void bury(struct proc *proc, int status)
 {
     struct agent *agent = proc->job->agent;
 
-    if (!proc->live)
-        return;
-    proc_drain(proc);
-    pmix_drain(agent);
     judge(proc, status);
     forget_live(proc);
     if (proc->failed)
         tell_lost(proc);
     agent_note(agent, 2, "rank %u of job %s has ended; it spoke %s", proc->rank,
                proc->job->id, proc_protocol(proc));
+}
+
+static void unclear_for_long(evutil_socket_t fd, short what, void *ctx)
+{
+    struct proc *proc = ctx;
+
+    (void)fd;
+    (void)what;
+    bury(proc, 0);
+    agent_settle(proc->job->agent);
+}
+
+/*
+ * A client that finalizes waits for the server's answer, but not for ever: with
+ * a server that is busy it ends before we have read that. What libpmix's thread
+ * reads next tells which, unless a child of the rank holds the connection.
+ */
+static int await_last_word(struct proc *proc)
+{
+    struct agent *agent = proc->job->agent;
+
+    proc->unclear =
+        event_new(agent->config.base, -1, 0, unclear_for_long, proc);
+    if (proc->unclear == NULL)
+        return -1;
+    agent->unclear++;
+    return event_add(proc->unclear, &unclear_grace);
+}
+
+void agent_clear_up(struct agent *agent)
+{
+    for (unsigned i = 0; agent->unclear > 0 && i < agent->proc_count; i++) {
+        struct proc *proc = agent->procs[i];
+
+        if (proc->unclear != NULL && proc->live &&
+            (agent->ending || !is_pmix(proc, PMIXSRV_ACTIVE)))
+            bury(proc, 0);
+    }
+    agent_settle(agent);
+}
+
+void proc_ended(struct proc *proc, int status)
+{
+    struct agent *agent = proc->job->agent;
+
+    if (!proc->live || proc->unclear != NULL)
+        return;
+    proc_drain(proc);
+    pmix_drain(agent);
+    if (status != 0 || agent->ending || !is_pmix(proc, PMIXSRV_ACTIVE) ||
+        await_last_word(proc) < 0)
+        bury(proc, status);
 }
 
 static void on_exited(struct agent *agent, struct zygote_event *ev)
@@ -371,6 +429,7 @@ static void on_gone(struct agent *agent, struct zygote_event *ev)
         else
             forget_live(agent->procs[i]);
     agent_fail(agent, AGENT_BROKEN, 0, "%s: %s", agent->host, ev->text);
+    agent_clear_up(agent);
 }
 
 static void (*const handlers[])(struct agent *, struct zygote_event *) = {
@@ -550,7 +609,7 @@ void agent_end(struct agent *agent, int signal)
     agent_signal(agent, signal);
     agent_signal(agent, SIGCONT); /* one that is stopped would not hear it */
     event_add(agent->kill_timer, &wait);
-    agent_settle(agent);
+    agent_clear_up(agent);
 }
 
 void agent_kill(struct agent *agent)
@@ -559,7 +618,7 @@ void agent_kill(struct agent *agent)
     pmix_stop(agent);
     zygote_wake(agent->zygote);
     agent_signal(agent, SIGKILL);
-    agent_settle(agent);
+    agent_clear_up(agent);
 }
 
 const char *agent_jobid(const struct agent *agent)

@@ -124,6 +124,8 @@ static void proc_free(struct proc *proc)
         event_free(proc->pmi);
     if (proc->departed != NULL)
         event_free(proc->departed);
+    if (proc->unclear != NULL)
+        event_free(proc->unclear);
     if (proc->talk != NULL)
         event_free(proc->talk);
     if (proc->ended != NULL)

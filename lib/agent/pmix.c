@@ -200,6 +200,7 @@ static void pmix_readable(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     agent_hear(agent);
     pmixsrv_dispatch(agent->pmix);
+    agent_clear_up(agent);
 }
 
 /* ---- the server ---- */

@@ -65,6 +65,7 @@ struct proc {
     struct event *pmi;           /* its socket */
     struct event *departed;      /* has closed it, and has not ended yet */
     char *why;                   /* what it did by closing it */
+    struct event *unclear; /* has ended, perhaps with its last word unread */
     const struct agent_member *member; /* started by another launcher; NULL */
     bool waits;                        /* it could not execute */
     struct event *talk, *ended;        /* of a member */
@@ -136,8 +137,9 @@ struct agent {
     struct proc **procs;
     unsigned proc_count;
     unsigned live;
-    bool ending;   /* nothing is started any more */
-    bool refusing; /* members that wait are told to end */
+    unsigned unclear; /* of these, who have ended */
+    bool ending;      /* nothing is started any more */
+    bool refusing;    /* members that wait are told to end */
     bool idle;
     bool zygote_gone; /* so cleaning up is ours */
     struct shm shm;
@@ -158,6 +160,9 @@ __attribute__((format(printf, 4, 5))) void proc_fail(struct proc *proc,
                                                      ...);
 /* Tell the user, if so, that nothing runs. */
 void agent_settle(struct agent *agent);
+
+/* Judge ranks of which more is known now, and settle. */
+void agent_clear_up(struct agent *agent);
 /* Take in what the zygote has told until now. */
 void agent_hear(struct agent *agent);
 /* What an errno value of starting a command tells. */

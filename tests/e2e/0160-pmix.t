@@ -57,6 +57,24 @@ is "$(cat "$err")" $'the same
 ctrun: 3 more processes have sent help message help.txt / topic' \
     "text of all: once, and how many"
 
+# --- the server has not read yet that a rank finalizes, when that has given up
+# to wait for the answer, and ended
+gone()
+{
+    ! kill -0 "$rank"
+}
+
+mkfifo -m 666 "$work/go"
+start ctrun -n 1 "${client[@]}" hold
+await grep -q holds "$out"
+rank=$(awk '/holds/ { print $1 }' "$out")
+kill -STOP "$(pid_of)"
+: > "$work/go"
+await gone
+kill -CONT "$(pid_of)"
+finish
+is "$rc" 0 "a busy server" || show
+
 # --- a rank dies, and the others go on
 for n in 2 4 16; do
     for what in lose abort-one go-on storm; do

@@ -4,6 +4,7 @@
  * and aborts the job with 99.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pmix.h>
 #include <pthread.h>
 #include <signal.h>
@@ -1450,6 +1451,18 @@ static void hear_group_later(void)
     hear(group_status, "each", true);
 }
 
+/* Until somebody opens ./go, which is a FIFO. */
+static void hold(void)
+{
+    int fd;
+
+    printf("%ld holds\n", (long)getpid());
+    fflush(stdout);
+    fd = open("go", O_RDONLY);
+    CHECK(fd >= 0);
+    close(fd);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -1507,6 +1520,7 @@ static const struct {
     {"die-in-group", die_in_group},
     {"die-after-group", die_after_group},
     {"die-in-spawn", die_in_spawn},
+    {"hold", hold},
 };
 
 static void run(const char *name)

@@ -70,6 +70,8 @@ void loss_closed(struct pmixsrv *server, struct request *request)
 
     if (job != NULL && request->proc.rank < job->size) {
         job->losses[request->proc.rank].closed = true;
+        if (job->states[request->proc.rank] == PMIXSRV_ACTIVE)
+            job->states[request->proc.rank] = PMIXSRV_LOST;
         settle(job, request->proc.rank);
     }
     request_free(request);

@@ -199,8 +199,16 @@ void *pmixsrv_job_user(const struct pmixsrv_job *job);
 int pmixsrv_prepare(struct pmixsrv_job *job, unsigned rank, struct strv *env,
                     struct ct_error *reterr);
 
-/* What a rank's process has done: finalized means no client is left. */
-enum pmixsrv_state { PMIXSRV_SILENT, PMIXSRV_ACTIVE, PMIXSRV_FINALIZED };
+/*
+ * What a rank's process has done: finalized means no client is left, lost that
+ * its connection has ended without.
+ */
+enum pmixsrv_state {
+    PMIXSRV_SILENT,
+    PMIXSRV_ACTIVE,
+    PMIXSRV_FINALIZED,
+    PMIXSRV_LOST,
+};
 enum pmixsrv_state pmixsrv_rank_state(const struct pmixsrv_job *job,
                                       unsigned rank);
 

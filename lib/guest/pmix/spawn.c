@@ -43,7 +43,8 @@ static const char *mpi_name(const char *key)
 static bool is_understood(const pmix_info_t *info, size_t ninfo)
 {
     for (size_t i = 0; i < ninfo; i++)
-        if ((info[i].flags & PMIX_INFO_REQD) != 0 && mpi_name(info[i].key) == NULL)
+        if ((info[i].flags & PMIX_INFO_REQD) != 0 &&
+            mpi_name(info[i].key) == NULL)
             return false;
     return true;
 }
