@@ -8,8 +8,8 @@ build_pmix pmixclient
 build_pmix pmixtool
 client=(--no-container --pmi=pmix "$work/pmixclient")
 
-whats=(facts modex subsets names name-ranges timeouts groups connect events
-    ranges queries psets signals spawn)
+whats=(facts modex subsets pairs names name-ranges timeouts groups connect events
+    deafness ranges queries psets signals pauses spawn)
 for what in "${whats[@]}"; do
     for n in 1 4 16; do
         exits 0 "$what, $n ranks" ctrun -n $n --pset first=0 "${client[@]}" \
@@ -32,6 +32,12 @@ done
 kill "${busy[@]}"
 wait "${busy[@]}" 2> /dev/null
 
+for n in 2 4 16; do
+    exits 0 "a fence's timeout, $n ranks" ctrun -n $n "${client[@]}" \
+        fence-timeout
+done
+exits 0 "several commands" ctrun -n 1 "${client[@]}" apps : -n 2 \
+    --no-container "$work/pmixclient" apps
 exits 0 "the working directory" ctrun -n 2 "${client[@]}" workdir
 exits 0 "names of a rank that has gone" ctrun -n 4 "${client[@]}" name-of-gone
 for n in 2 4 16; do

@@ -43,6 +43,22 @@ static pmix_value_t *get(pmix_rank_t rank, const char *key)
     return value;
 }
 
+static pmix_value_t *get_of_app(uint32_t app, const char *key)
+{
+    const bool yes = true;
+    pmix_value_t *value = NULL;
+    pmix_proc_t proc = me;
+    pmix_info_t info[2];
+
+    memset(info, 0, sizeof info);
+    proc.rank = PMIX_RANK_WILDCARD;
+    PMIX_INFO_LOAD(&info[0], PMIX_APP_INFO, &yes, PMIX_BOOL);
+    PMIX_INFO_LOAD(&info[1], PMIX_APPNUM, &app, PMIX_UINT32);
+    if (PMIx_Get(&proc, key, info, 2, &value) != PMIX_SUCCESS)
+        return NULL;
+    return value;
+}
+
 static void fence_among(const pmix_proc_t *procs, size_t count, bool collect)
 {
     pmix_info_t info;
@@ -91,6 +107,22 @@ static void put_string(const char *key, const char *text)
 
 /* ---- what can be asked for ---- */
 
+/* A rank's own lies in its job's, and that in the session's. */
+static void check_directories(void)
+{
+    static const char *const keys[] = {PMIX_TMPDIR, PMIX_NSDIR, PMIX_PROCDIR};
+    pmix_value_t *value;
+    const char *outer = "";
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        value = get(i == 2 ? me.rank : PMIX_RANK_WILDCARD, keys[i]);
+        CHECK(value != NULL && value->type == PMIX_STRING);
+        CHECK(strncmp(value->data.string, outer, strlen(outer)) == 0);
+        CHECK(access(value->data.string, W_OK) == 0);
+        outer = value->data.string;
+    }
+}
+
 static void facts(void)
 {
     pmix_value_t *value;
@@ -113,11 +145,32 @@ static void facts(void)
     }
     CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_HWLOC_XML_V2)) != NULL);
     CHECK(strstr(value->data.string, "<topology") != NULL);
-    CHECK((value = get(me.rank, PMIX_PROCDIR)) != NULL);
-    CHECK(access(value->data.string, W_OK) == 0);
+    check_directories();
 }
 
-/* With --bind-to core. */
+/* ctrun -n 1 ... : -n 2 ... */
+static void apps(void)
+{
+    static const uint32_t app_of[] = {0, 1, 1};
+    pmix_value_t *value;
+
+    CHECK(size == 3);
+    for (uint32_t rank = 0; rank < size; rank++) {
+        CHECK((value = get(rank, PMIX_APPNUM)) != NULL);
+        CHECK(value->data.uint32 == app_of[rank]);
+        CHECK((value = get(rank, PMIX_APP_RANK)) != NULL);
+        CHECK(value->data.rank == (rank == 2 ? 1 : 0));
+    }
+    CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_JOB_NUM_APPS)) != NULL);
+    CHECK(value->data.uint32 == 2);
+    for (uint32_t app = 0; app < 2; app++) {
+        CHECK((value = get_of_app(app, PMIX_APP_SIZE)) != NULL);
+        CHECK(value->data.uint32 == app + 1);
+        CHECK((value = get_of_app(app, PMIX_APPLDR)) != NULL);
+        CHECK(value->data.rank == app);
+    }
+}
+
 /* All start where they are. */
 static void workdir(void)
 {
@@ -129,6 +182,7 @@ static void workdir(void)
     CHECK(strcmp(value->data.string, here) == 0);
 }
 
+/* With --bind-to core. */
 static void bound(void)
 {
     pmix_value_t *value;
@@ -182,6 +236,54 @@ static void subsets(void)
         fence_among(procs, count, i % 2 == 0);
     free(procs);
     fence(false);
+}
+
+static volatile int fenced;
+
+static void on_fenced(pmix_status_t status, void *ctx)
+{
+    (void)ctx;
+    CHECK(status == PMIX_SUCCESS);
+    fenced++; /* libpmix's thread alone */
+}
+
+/* Each pair has a fence, all at once. */
+static void pairs(void)
+{
+    pmix_proc_t(*of)[2] = calloc(size, sizeof *of);
+
+    for (uint32_t i = 0; i < size; i++) {
+        uint32_t other = me.rank % 2 == 0 ? i : size - 1 - i;
+
+        if (other == me.rank)
+            continue;
+        of[other][0] = of[other][1] = me;
+        of[other][0].rank = other < me.rank ? other : me.rank;
+        of[other][1].rank = other < me.rank ? me.rank : other;
+        CHECK(PMIx_Fence_nb(of[other], 2, NULL, 0, on_fenced, NULL) ==
+              PMIX_SUCCESS);
+    }
+    while (fenced < (int)size - 1)
+        usleep(1000);
+    fence(false);
+    free(of);
+}
+
+/* Rank 0 comes too late to the first. */
+static void fence_timeout(void)
+{
+    const pmix_proc_t all = everybody();
+    const int seconds = 1;
+    pmix_info_t info;
+
+    memset(&info, 0, sizeof info);
+    PMIX_INFO_LOAD(&info, PMIX_TIMEOUT, &seconds, PMIX_INT);
+    if (me.rank != 0)
+        CHECK(PMIx_Fence(&all, 1, &info, 1) == PMIX_ERR_TIMEOUT);
+    else
+        sleep(3);
+    fence(true);
+    exchange(true, "after");
 }
 
 static pmix_status_t publish(const char *key, const char *text,
@@ -457,7 +559,8 @@ static void connected(void)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
-static int registered, heard, lost;
+static int registered, deregistered, heard, lost;
+static size_t handler; /* that was registered last */
 
 static void on_event(size_t id, pmix_status_t status, const pmix_proc_t *source,
                      pmix_info_t info[], size_t ninfo, pmix_info_t results[],
@@ -480,10 +583,10 @@ static void on_event(size_t id, pmix_status_t status, const pmix_proc_t *source,
 
 static void on_registered(pmix_status_t status, size_t id, void *ctx)
 {
-    (void)id;
     (void)ctx;
     CHECK(status >= 0);
     pthread_mutex_lock(&lock);
+    handler = id;
     registered++;
     pthread_cond_broadcast(&change);
     pthread_mutex_unlock(&lock);
@@ -511,6 +614,42 @@ static void events(void)
     else
         wait_for(&heard);
     fence(false);
+}
+
+static void on_deregistered(pmix_status_t status, void *ctx)
+{
+    (void)ctx;
+    CHECK(status == PMIX_SUCCESS);
+    pthread_mutex_lock(&lock);
+    deregistered++;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+}
+
+/* Of two events that follow one another, the first is not heard any more. */
+static void deafness(void)
+{
+    pmix_status_t codes[] = {PMIX_EXTERNAL_ERR_BASE - 8,
+                             PMIX_EXTERNAL_ERR_BASE - 9};
+
+    registered = heard = 0;
+    PMIx_Register_event_handler(&codes[0], 1, NULL, 0, on_event, on_registered,
+                                NULL);
+    wait_for(&registered);
+    PMIx_Deregister_event_handler(handler, on_deregistered, NULL);
+    wait_for(&deregistered);
+    registered = 0;
+    PMIx_Register_event_handler(&codes[1], 1, NULL, 0, on_event, on_registered,
+                                NULL);
+    wait_for(&registered);
+    fence(false);
+    for (int i = 0; i < 2 && me.rank == 0; i++)
+        CHECK(PMIx_Notify_event(codes[i], &me, PMIX_RANGE_NAMESPACE, NULL, 0,
+                                NULL, NULL) >= PMIX_OPERATION_SUCCEEDED);
+    if (me.rank != 0)
+        wait_for(&heard);
+    fence(false);
+    CHECK(me.rank == 0 || heard == 1);
 }
 
 /* ---- who hears what ---- */
@@ -730,6 +869,9 @@ static void queries(void)
     CHECK(value != NULL && value->type == PMIX_STRING);
     CHECK(strstr(value->data.string, me.nspace) != NULL);
     CHECK((value = ask(PMIX_QUERY_SPAWN_SUPPORT, NULL, NULL)) != NULL);
+    value = ask(PMIX_JOB_SIZE, PMIX_NSPACE, me.nspace);
+    CHECK(value != NULL && value->type == PMIX_UINT32);
+    CHECK(value->data.uint32 == size);
     for (int i = 0; i < 2; i++) {
         value =
             ask(i == 0 ? PMIX_QUERY_PROC_TABLE : PMIX_QUERY_LOCAL_PROC_TABLE,
@@ -851,6 +993,54 @@ static void signals(void)
         usleep(1000);
     fence(false);
     CHECK((me.rank == size - 1) == (signalled == SIGUSR1));
+    signalled = 0;
+}
+
+/* What state a process is in, of /proc/PID/stat. */
+static char state_of(long pid)
+{
+    char path[64], text[256] = "";
+    const char *end;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    file = fopen(path, "r");
+    CHECK(file != NULL && fgets(text, sizeof text, file) != NULL);
+    fclose(file);
+    end = strrchr(text, ')');
+    CHECK(end != NULL);
+    return end[2];
+}
+
+/* The last rank is stopped, goes on, and is asked to end. */
+static void pauses(void)
+{
+    const bool yes = true;
+    char pid[32];
+    pmix_value_t *value;
+
+    if (size == 1)
+        return;
+    signal(SIGTERM, on_signal);
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    put_string("pid", pid);
+    fence(true);
+    if (me.rank == 0) {
+        CHECK((value = get(size - 1, "pid")) != NULL);
+        CHECK(control(size - 1, PMIX_JOB_CTRL_PAUSE, &yes, PMIX_BOOL) ==
+              PMIX_SUCCESS);
+        while (state_of(strtol(value->data.string, NULL, 10)) != 'T')
+            usleep(1000);
+        CHECK(control(size - 1, PMIX_JOB_CTRL_RESUME, &yes, PMIX_BOOL) ==
+              PMIX_SUCCESS);
+        CHECK(control(size - 1, PMIX_JOB_CTRL_TERMINATE, &yes, PMIX_BOOL) ==
+              PMIX_SUCCESS);
+    }
+    while (me.rank == size - 1 && !signalled)
+        usleep(1000);
+    fence(false);
+    CHECK((me.rank == size - 1) == (signalled == SIGTERM));
+    signalled = 0;
 }
 
 /* $CLEAN_FILE is to be removed with rank 0, or with the job. */
@@ -1468,8 +1658,11 @@ static const struct {
     void (*run)(void);
 } table[] = {
     {"facts", facts},
+    {"apps", apps},
     {"modex", modex},
     {"subsets", subsets},
+    {"pairs", pairs},
+    {"fence-timeout", fence_timeout},
     {"names", names},
     {"groups", groups},
     {"contexts", contexts},
@@ -1477,6 +1670,7 @@ static const struct {
     {"connect-timeout", connect_timeout},
     {"group-timeout", group_timeout},
     {"events", events},
+    {"deafness", deafness},
     {"ranges", ranges},
     {"queries", queries},
     {"attributes", attributes},
@@ -1484,6 +1678,7 @@ static const struct {
     {"log", log_texts},
     {"log-same", log_same},
     {"signals", signals},
+    {"pauses", pauses},
     {"clean-rank", clean_rank},
     {"clean-job", clean_job},
     {"spawn", spawn},
