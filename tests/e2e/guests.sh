@@ -125,10 +125,12 @@ expected() # SUITE MPI PROGRAM: all lines, each a regular expression
     esac
 }
 
-printed() # SUITE MPI PROGRAM...: all of it, and nothing else
+# All of it, and nothing else, but for what UCX over TCP says to standard output
+# when it still connects to a rank that has finalized.
+printed() # SUITE MPI PROGRAM...
 {
     local program
-    [[ $(sort "$out") =~ ^$(for program in "${@:3}"; do
+    [[ $(grep -v ' UCX  ERROR ' "$out" | sort) =~ ^$(for program in "${@:3}"; do
         expected "$1" "$2" "$program"
     done | sort)$ ]]
 }
