@@ -56,6 +56,7 @@ static const struct mpi_row *find_row(struct ct_span name)
 }
 
 struct search {
+    int rootfd;
     const struct mpi_row *row;
     struct mpi_info info;
     bool settled;     /* the cache cannot outdo it */
@@ -99,7 +100,7 @@ static void read_version(int fd, const struct mpi_row *row,
 {
     char version[40] = "";
 
-    if (fd >= 0 && row->version != NULL)
+    if (row->version != NULL)
         read_mpich_version(fd, row->version, version, sizeof version);
     snprintf(info->name, sizeof info->name, "%s%s%s", row->name,
              version[0] != '\0' ? " " : "", version);
@@ -129,6 +130,28 @@ static bool visit_needed(void *ctx, const char *name, const char *path, int fd)
     return true;
 }
 
+/* An image may have a pipe or a device there: never wait for it. */
+static int open_file(int rootfd, const char *path, struct stat *st)
+{
+    CT_AUTO_FD int fd =
+        kernel_open_in_root(rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
+        return -1;
+    return ct_steal_fd(&fd);
+}
+
+/* The cache may be older than the image's last changes: is it there? */
+static void try_file(struct search *search, const struct mpi_row *row,
+                     const char *path)
+{
+    struct stat st;
+    CT_AUTO_FD int fd = open_file(search->rootfd, path, &st);
+
+    if (fd >= 0)
+        found(search, row, path, fd);
+}
+
 static bool visit_cached(void *ctx, struct ct_span name, struct ct_span path)
 {
     struct search *search = ctx;
@@ -139,20 +162,9 @@ static bool visit_cached(void *ctx, struct ct_span name, struct ct_span path)
         note_pmi(search, name, path);
     if (!search->settled && better(search, row)) {
         snprintf(text, sizeof text, "%.*s", (int)path.len, path.ptr);
-        found(search, row, text, -1);
+        try_file(search, row, text);
     }
     return true;
-}
-
-/* An image may have a pipe or a device there: never wait for it. */
-static int open_file(int rootfd, const char *path, struct stat *st)
-{
-    CT_AUTO_FD int fd =
-        kernel_open_in_root(rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-
-    if (fd < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
-        return -1;
-    return ct_steal_fd(&fd);
 }
 
 /* A directory settles it that has an MPI itself, not what that may load. */
@@ -172,7 +184,7 @@ static void visit_directory(struct search *search, struct ct_span dir, DIR *all)
         if (better(search, row) &&
             (size_t)snprintf(path, sizeof path, "%.*s/%s", (int)dir.len,
                              dir.ptr, entry->d_name) < sizeof path)
-            found(search, row, path, -1);
+            try_file(search, row, path);
     }
 }
 
@@ -228,20 +240,11 @@ static void search_cache(int rootfd, struct search *search)
         ldcache_each(ct_span(bytes, (size_t)len), visit_cached, search);
 }
 
-/* The version of a library that only the cache named. */
-static void complete(int rootfd, struct search *search)
-{
-    if (search->row == NULL || search->info.linked)
-        return;
-    struct stat st;
-    CT_AUTO_FD int fd = open_file(rootfd, search->info.library, &st);
-    read_version(fd, search->row, &search->info);
-}
-
 void mpi_inspect(const char *path, const char *library_path, int rootfd,
                  bool all_pmi, struct pack *details, struct strv *pmi)
 {
-    struct search search = {.cached_pmi = all_pmi, .pmi = pmi};
+    struct search search = {
+        .rootfd = rootfd, .cached_pmi = all_pmi, .pmi = pmi};
 
     /* A script is no error: it has no needs of its own. */
     elf_walk(rootfd, path, library_path, visit_needed, &search, NULL);
@@ -249,7 +252,6 @@ void mpi_inspect(const char *path, const char *library_path, int rootfd,
         search_path(rootfd, library_path, &search);
     if (!search.settled || all_pmi)
         search_cache(rootfd, &search);
-    complete(rootfd, &search);
     pack_u32(details, search.info.wire);
     pack_u32(details, search.info.linked);
     pack_u32(details, search.info.major);
