@@ -276,7 +276,7 @@ for program in conform_pmi1 conform_pmi2; do
         fails "$program under $launcher: a second init"
         is "$(grep -c '^rank [0-9]* reinit.second: FAIL$' "$out")" $size \
             "$program under $launcher: a second init fails"
-        is "$(grep -c '^ctrun PMI: a second init: ' "$err")" $size \
+        is "$(grep -c '^ctrun PMI, rank [0-9]*: a second init: ' "$err")" $size \
             "$program under $launcher: a second init: told"
         unlike "$(cat "$out")" ': hangs' "$program under $launcher: in time"
     done

@@ -387,6 +387,7 @@ static void act_init_tells(void)
 
 START_TEST(init_tells_why_not)
 {
+    static const char ranked[] = "ctrun PMI, rank 3: PMI: PMI_FD is not set\n";
     char text[1024];
 
     be_alone();
@@ -405,6 +406,11 @@ START_TEST(init_tells_why_not)
                            "ctrun PMI: PMIx: PMIX_RANK is not set\n"
                            "ctrun PMI: nobody: chosen: rank 0 of 1\n"
                            "ctrun PMI: nobody has put 'none'\n");
+    be_alone();
+    setenv("PMIX_RANK", "3", 1);
+    setenv("SLURM_STEP_NUM_TASKS", "4", 1);
+    hear_child(act_init_fails, 0, text, sizeof text);
+    ck_assert(strncmp(text, ranked, strlen(ranked)) == 0);
 }
 END_TEST
 

@@ -119,9 +119,17 @@ static bool is_lost(void)
            session.pid != getpid(); /* which is a call of the kernel */
 }
 
+/* By the environment: lines are printed before the server has said a rank. */
 static void print(const char *line)
 {
-    fprintf(stderr, "ctrun PMI: %s\n", line);
+    const char *rank = env_get(environ, "PMI_RANK");
+
+    if (rank == NULL)
+        rank = env_get(environ, "PMIX_RANK");
+    if (rank == NULL)
+        fprintf(stderr, "ctrun PMI: %s\n", line);
+    else
+        fprintf(stderr, "ctrun PMI, rank %.20s: %s\n", rank, line);
 }
 
 static bool is_debugging(void)
