@@ -1180,6 +1180,21 @@ static bool is_peer(const char *list, uint32_t rank)
     return false;
 }
 
+/*
+ * Of libpmix 4.2 with shared memory (gds ds21) a client that asks after the
+ * other has committed, and before they had a fence, is told now and then that
+ * there is nothing; in each second job of 8 ranks under mpirun 4.1.4, too.
+ */
+static pmix_value_t *get_of_neighbour(uint32_t rank, const char *key)
+{
+    pmix_value_t *value;
+    int tries = 0;
+
+    while ((value = get(rank, key)) == NULL && tries++ < 100)
+        usleep(1000);
+    return value;
+}
+
 /* What is told of who is where agrees with what each says itself. */
 static void check_places(const char *peers)
 {
@@ -1196,7 +1211,8 @@ static void check_places(const char *peers)
         CHECK((value = get(rank, PMIX_LOCAL_RANK)) != NULL);
         CHECK(!here || value->data.uint16 == local++);
         snprintf(key, sizeof key, "node-of-%u", rank);
-        CHECK((value = get(rank, key)) != NULL);
+        value = here ? get_of_neighbour(rank, key) : get(rank, key);
+        CHECK(value != NULL);
         CHECK((strcmp(value->data.string, own) == 0) == here);
     }
     CHECK((value = get(PMIX_RANK_WILDCARD, PMIX_LOCAL_SIZE)) != NULL);
