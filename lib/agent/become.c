@@ -128,14 +128,13 @@ static ssize_t listen_to(int fd, char *packet, int *fds)
 }
 
 /* The agent's SIGTERM for all must not hide how we end. */
-static void await_release(int fd, char *packet, int *fds)
+static void block_sigterm(void)
 {
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    listen_to(fd, packet, fds);
 }
 
 static int obey(int fd, char *packet, size_t len, char *const *argv, int *fds,
@@ -155,9 +154,10 @@ static int obey(int fd, char *packet, size_t len, char *const *argv, int *fds,
         run(&u, fds, argv, reterr);
     else
         ct_fail(reterr, EPROTO, "the agent's answer makes no sense");
+    block_sigterm();
     report(fd, reterr, end);
     if (end->told)
-        await_release(fd, packet, fds);
+        listen_to(fd, packet, fds);
     return -1;
 }
 

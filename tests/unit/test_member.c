@@ -165,8 +165,7 @@ static void check_told(int code, const char *reason)
 {
     char packet[1000];
     int fds[PACKET_FDS_MAX];
-    ssize_t len =
-        packet_receive(agent, packet, sizeof packet, fds, MSG_DONTWAIT);
+    ssize_t len = packet_receive(agent, packet, sizeof packet, fds, 0);
     struct unpack u = {.bytes = packet, .len = (size_t)len};
 
     ck_assert_int_gt(len, 0);
@@ -178,29 +177,41 @@ static void check_told(int code, const char *reason)
     ck_assert_int_eq(fds[0], -1);
 }
 
-static struct result failed_member(int exit_code)
+static struct result end_of(const struct process *process, int exit_code)
 {
-    struct process process = start_member("echo it runs");
     struct result result = {.rc = 0};
     char byte;
 
-    ck_assert_int_eq(read(process.result, &result, sizeof result),
+    ck_assert_int_eq(read(process->result, &result, sizeof result),
                      sizeof result);
-    ck_assert_int_eq(read(process.out, &byte, 1), 0);
-    check_end(&process, exit_code);
+    ck_assert_int_eq(read(process->out, &byte, 1), 0);
+    check_end(process, exit_code);
     ck_assert_int_eq(result.rc, -1);
     ck_assert_int_eq(result.end.exit_code, exit_code);
     return result;
 }
 
+static struct result failed_member(int exit_code)
+{
+    const struct process process = start_member("echo it runs");
+
+    return end_of(&process, exit_code);
+}
+
+/* It stays until it is let go, SIGTERM or not. */
 static void check_failure(int exit_code, int code, const char *text)
 {
-    struct result result = failed_member(exit_code);
+    const struct process process = start_member("echo it runs");
+    struct result result;
 
+    check_told(code, text);
+    ck_assert_int_eq(kill(process.pid, SIGTERM), 0);
+    ck_assert_int_eq(waitpid(process.pid, NULL, WNOHANG), 0);
+    member_refuse(agent, 0);
+    result = end_of(&process, exit_code);
     ck_assert_str_eq(result.err.text, text);
     ck_assert_int_eq(result.err.code, code);
     ck_assert(result.end.told);
-    check_told(code, text);
 }
 
 /* ---- it becomes the rank ---- */
