@@ -123,7 +123,7 @@ stage_shellcheck()
         --exclude-dir=autom4te.cache --exclude=configure \
         -e '^#!/bin/(ba)?sh' . > "$work/scripts"
     find tests/beds tests/e2e -name '*.sh' >> "$work/scripts"
-    sort -u "$work/scripts" | xargs shellcheck -x
+    sort -u "$work/scripts" | xargs -n 10 -P 2 shellcheck -x
 }
 
 configured() # NAME [CONFIGURE ARGS...]

@@ -243,6 +243,9 @@ static void net_free(struct net *net)
         drop(net, i);
         ct_close(&net->listeners[i]);
     }
+    /* libevent frees what has a callback put off (BEV_OPT_DEFER_CALLBACKS)
+       after that, or never */
+    event_base_loop(net->base, EVLOOP_NONBLOCK);
     event_base_free(net->base);
     free(net);
 }
