@@ -78,6 +78,20 @@ run "${srun[@]}" "$CTRUN" --overlay-if nosuch0 "$img" /opt/ctrun/ring 1024
 fails "no such interface"
 like "$(cat "$err")" 'could reach nosuch0' "no such interface: told"
 
+# of which there is no other address
+for i in 1 2 3; do
+    ip link add "six$i" type veth peer name eth1 netns "$(< "$bed/run/node$i")"
+    ip link set "six$i" master "$(< "$bed/run/bridge")" up
+    on "node$i" ip -6 address add "fd00:77::$i/64" dev eth1 nodad
+    on "node$i" ip link set eth1 up
+done
+exits 0 "IPv6" "${srun[@]}" "$CTRUN" --overlay-if eth1 --pmi "$img" \
+    /opt/ctrun/ring 1024
+is "$(cat "$out")" 'ring ok 6 bytes 1024 shared 2' "IPv6: what"
+for i in 1 2 3; do
+    ip link delete "six$i"
+done
+
 # --- started by ctrun itself
 exits 0 "in an allocation" salloc -Q -N2 -n4 --ntasks-per-node=2 "$CTRUN" -n 4 \
     -l --pmi "$img" /opt/ctrun/ring 1024
@@ -185,6 +199,20 @@ fault "a zygote is killed" 'node2: the process that holds' \
 fault "an image's server is killed" 'node2: the process that serves' \
     signal ctrun-fuse KILL
 fault "a link is cut" 'node node2 is lost' cut_link
+
+# not for so long that others miss it
+start "${srun[@]}" "$CTRUN" --no-container \
+    sh -c 'echo ready; until [ -e go ]; do sleep 0.05; done'
+if await lines_in "$out" '^ready' 6; then
+    pid=$(pid_on node2 ctrun-agent)
+    on node2 kill -STOP "$pid"
+    sleep 1
+    on node2 kill -CONT "$pid"
+fi
+touch "$work/go"
+finish
+rm "$work/go"
+is "$rc" 0 "an agent is stopped for a moment" || show
 
 bed_down
 done_testing
