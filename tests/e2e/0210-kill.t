@@ -70,6 +70,16 @@ for signal in TERM HUP INT; do
         ended $((128 + $(kill -l $signal))) "ctrun gets SIG$signal"
     fi
 done
+# what a terminal sends goes to all of its foreground
+for signal in INT QUIT; do
+    for n in 1 4; do
+        if wait_ready $n ctrun -n $n --pmi "$sif" /opt/ctrun/sleep; then
+            kill -$signal -- "-$job"
+            finish
+            ended $((128 + $(kill -l $signal))) "SIG$signal for all, of $n"
+        fi
+    done
+done
 for n in 1 2 3; do
     if wait_ready 4 "${sleepers[@]}"; then
         kill -KILL "$job"
