@@ -7,7 +7,7 @@
 # that failed are printed and kept. The last line is "N passed, N failed".
 #
 #   RUN_ALL_STAGES="build e2e"   only these stages (and copy)
-#   FUZZ_SECONDS=20              for each fuzz target
+#   FUZZ_SECONDS=10              for each fuzz target
 #   CTRUN_TEST_CACHE=DIR         where the images are kept
 set -u
 
@@ -31,7 +31,7 @@ hosts=(bullseye trixie forky)
 top=$(cd "$(dirname "$0")/.." && pwd)
 passed=0
 failed=0
-export FUZZ_SECONDS=${FUZZ_SECONDS:-20}
+export FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 CTRUN_TEST_CACHE=${CTRUN_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ctrun-tests}
 export CTRUN_TEST_CACHE
 export LC_ALL=C.UTF-8
@@ -162,7 +162,6 @@ e2e() # BUILD [TEST...]
         tests+=("$work/src/tests/e2e/$name.t")
     done
     export CTRUN=$work/$1/ctrun E2E_REQUIRE_ALL=1
-    [ -x "$CTRUN" ] || export CTRUN=$work/$1/launcher/ctrun
     as_root "$work/src/tests/e2e/run" -j 2 "${tests[@]}"
 }
 
@@ -323,6 +322,7 @@ finish()
 
 main()
 {
+    local built='' sanitized=''
     work=$(mktemp -d "${TMPDIR:-/tmp}/ctrun-all.XXXXXX") || exit 1
     chmod 755 "$work" # ordinary users run what is built here
     mkdir "$work/log"
@@ -333,18 +333,20 @@ main()
         begin_images
         stage shellcheck
         if stage build; then
+            built=yes
             stage install
             stage quickstart
             stage distcheck
-            end_images
+        fi
+        ! stage sanitizers || sanitized=yes
+        stage clang && stage fuzz
+        end_images
+        if [ -n "$built" ]; then
             stage e2e
             stage hosts
             wanted matrix && stage matrix && cat "$work/log/matrix"
-        else
-            end_images
         fi
-        stage sanitizers && stage sanitized_e2e
-        stage clang && stage fuzz
+        [ -z "$sanitized" ] || stage sanitized_e2e
     fi
     stamp "done"
     if [ "$failed" -gt 0 ]; then
