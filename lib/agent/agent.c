@@ -38,7 +38,7 @@ __attribute__((format(printf, 5, 0))) static void tell_failure(
         (size_t)snprintf(failure.text, sizeof failure.text, "%s", head);
 
     vsnprintf(failure.text + len, sizeof failure.text - len, fmt, ap);
-    agent->config.callbacks.failed(agent->config.ctx, &failure);
+    agent_tell(agent, &failure);
 }
 
 void agent_fail(struct agent *agent, enum agent_fault fault, int code,
@@ -228,6 +228,15 @@ static void tell_lost(const struct proc *proc)
     job_lose(job, proc->rank);
 }
 
+static void forget_unclear(struct proc *proc)
+{
+    if (proc->unclear == NULL)
+        return;
+    event_free(proc->unclear);
+    proc->unclear = NULL;
+    proc->job->agent->unclear--;
+}
+
 static void forget_live(struct proc *proc)
 {
     if (!proc->live)
@@ -236,10 +245,7 @@ static void forget_live(struct proc *proc)
     proc->job->agent->live--;
     if (proc->departed != NULL)
         event_del(proc->departed);
-    if (proc->unclear != NULL) {
-        event_del(proc->unclear);
-        proc->job->agent->unclear--;
-    }
+    forget_unclear(proc);
 }
 
 static struct proc *find_proc(struct agent *agent, unsigned id)
@@ -333,6 +339,7 @@ static void bury(struct proc *proc, int status)
 {
     struct agent *agent = proc->job->agent;
 
+    forget_unclear(proc);
     judge(proc, status);
     forget_live(proc);
     if (proc->failed)
@@ -373,11 +380,26 @@ void agent_clear_up(struct agent *agent)
     for (unsigned i = 0; agent->unclear > 0 && i < agent->proc_count; i++) {
         struct proc *proc = agent->procs[i];
 
-        if (proc->unclear != NULL && proc->live &&
+        if (proc->unclear != NULL &&
             (agent->ending || !is_pmix(proc, PMIXSRV_ACTIVE)))
             bury(proc, 0);
     }
     agent_settle(agent);
+}
+
+/* How a member has ended is not known: it may be why others fail. */
+static void judge_members(struct agent *agent)
+{
+    for (unsigned i = 0; agent->unclear > 0 && i < agent->proc_count; i++)
+        if (agent->procs[i]->unclear != NULL && agent->procs[i]->member != NULL)
+            bury(agent->procs[i], 0);
+}
+
+void agent_tell(struct agent *agent, const struct agent_failure *failure)
+{
+    if (!agent->config.continues)
+        judge_members(agent);
+    agent->config.callbacks.failed(agent->config.ctx, failure);
 }
 
 void proc_ended(struct proc *proc, int status)

@@ -96,7 +96,7 @@ static void take_end(struct peers *peers, unsigned from, struct unpack *u)
     peers->ended = true;
     snprintf(failure.text, sizeof failure.text, "node %s ends the job",
              name_of(agent, node));
-    agent->config.callbacks.failed(agent->config.ctx, &failure);
+    agent_tell(agent, &failure);
 }
 
 static void on_lost(void *ctx, unsigned node, const char *why)

@@ -161,6 +161,8 @@ __attribute__((format(printf, 4, 5))) void proc_fail(struct proc *proc,
 /* Tell the user, if so, that nothing runs. */
 void agent_settle(struct agent *agent);
 
+/* Tell the user: first of ranks that may be the reason for it. */
+void agent_tell(struct agent *agent, const struct agent_failure *failure);
 /* Judge ranks of which more is known now, and settle. */
 void agent_clear_up(struct agent *agent);
 /* Take in what the zygote has told until now. */
