@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 static const struct timeval departed_grace = {.tv_sec = 2};
-static const struct timeval unclear_grace = {.tv_sec = 10};
+static const struct timeval unclear_grace = {.tv_sec = 5};
 
 /* ---- what the user is told ---- */
 
@@ -387,6 +387,16 @@ void agent_clear_up(struct agent *agent)
     agent_settle(agent);
 }
 
+/* Where others go on they must hear of a death soon, for their fences to end.
+ */
+static bool may_have_finalized(const struct proc *proc, int status)
+{
+    const struct agent *agent = proc->job->agent;
+
+    return status == 0 && is_pmix(proc, PMIXSRV_ACTIVE) && !agent->ending &&
+           !agent->config.continues;
+}
+
 /* How a member has ended is not known: it may be why others fail. */
 static void judge_members(struct agent *agent)
 {
@@ -397,8 +407,7 @@ static void judge_members(struct agent *agent)
 
 void agent_tell(struct agent *agent, const struct agent_failure *failure)
 {
-    if (!agent->config.continues)
-        judge_members(agent);
+    judge_members(agent);
     agent->config.callbacks.failed(agent->config.ctx, failure);
 }
 
@@ -410,8 +419,7 @@ void proc_ended(struct proc *proc, int status)
         return;
     proc_drain(proc);
     pmix_drain(agent);
-    if (status != 0 || agent->ending || !is_pmix(proc, PMIXSRV_ACTIVE) ||
-        await_last_word(proc) < 0)
+    if (!may_have_finalized(proc, status) || await_last_word(proc) < 0)
         bury(proc, status);
 }
 
