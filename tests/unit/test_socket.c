@@ -103,6 +103,27 @@ START_TEST(passes_over_greeted_ones)
 }
 END_TEST
 
+/* One that is moved to another number meanwhile is missed in a search. */
+START_TEST(keeps_those_that_it_has_missed)
+{
+    struct sockets sockets = {0};
+    struct connection missed, next;
+
+    connection_open(&missed);
+    greet(&missed, 8, 8);
+    ck_assert_int_eq(sockets_find(&sockets), missed.here);
+    ck_assert_int_eq(fcntl(missed.here, F_SETFL, O_NONBLOCK), 0);
+    ck_assert_int_eq(sockets_find(&sockets), -1);
+    ck_assert_int_eq(fcntl(missed.here, F_SETFL, 0), 0);
+    connection_open(&next);
+    greet(&next, 8, 8);
+    ck_assert_int_eq(sockets_find(&sockets), next.here);
+    sockets_clear(&sockets);
+    connection_close(&missed);
+    connection_close(&next);
+}
+END_TEST
+
 START_TEST(takes_a_number_again_for_another)
 {
     struct sockets sockets = {0};
@@ -191,6 +212,7 @@ int main(void)
     tcase_add_test(tc, finds_what_was_read_from);
     tcase_add_test(tc, of_two_finds_none);
     tcase_add_test(tc, passes_over_greeted_ones);
+    tcase_add_test(tc, keeps_those_that_it_has_missed);
     tcase_add_test(tc, takes_a_number_again_for_another);
     tcase_add_test(tc, tells_the_user);
     tcase_add_test(tc, tells_another_user);

@@ -65,25 +65,23 @@ static int add(struct sockets *sockets, ino_t inode)
 }
 
 struct search {
-    struct sockets found; /* all */
-    int fresh;            /* one that is not known */
+    struct sockets *sockets;
+    int fresh; /* one that was not known */
     unsigned fresh_count;
 };
 
-static int look_at(struct search *search, const struct sockets *sockets, int fd)
+static int look_at(struct search *search, int fd)
 {
     ino_t inode;
 
-    if (!is_greeted(fd, &inode))
+    if (!is_greeted(fd, &inode) || is_known(search->sockets, inode))
         return 0;
-    if (!is_known(sockets, inode)) {
-        search->fresh = fd;
-        search->fresh_count++;
-    }
-    return add(&search->found, inode);
+    search->fresh = fd;
+    search->fresh_count++;
+    return add(search->sockets, inode);
 }
 
-static int look_at_all(struct search *search, const struct sockets *sockets)
+static int look_at_all(struct search *search)
 {
     DIR *dir = opendir("/proc/self/fd");
     struct dirent *entry;
@@ -93,21 +91,17 @@ static int look_at_all(struct search *search, const struct sockets *sockets)
         return -1;
     while (rc == 0 && (entry = readdir(dir)) != NULL)
         if (entry->d_name[0] != '.')
-            rc = look_at(search, sockets, atoi(entry->d_name));
+            rc = look_at(search, atoi(entry->d_name));
     closedir(dir);
     return rc;
 }
 
 int sockets_find(struct sockets *sockets)
 {
-    struct search search = {.fresh = -1};
+    struct search search = {.sockets = sockets, .fresh = -1};
 
-    if (look_at_all(&search, sockets) < 0) {
-        sockets_clear(&search.found);
+    if (look_at_all(&search) < 0)
         return -1;
-    }
-    sockets_clear(sockets);
-    *sockets = search.found;
     return search.fresh_count == 1 ? search.fresh : -1;
 }
 

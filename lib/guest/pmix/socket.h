@@ -9,7 +9,11 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Connections that were found before, by inode. All zero at first. */
+/*
+ * Connections that were found before, by inode, whether they are still there or
+ * not: one that another thread moves to another descriptor a search may miss.
+ * All zero at first.
+ */
 struct sockets {
     ino_t *known;
     size_t count;
