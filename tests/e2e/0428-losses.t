@@ -135,8 +135,11 @@ spawn) # when one has died, children of whom one dies
     ;;
 die-in-spawn)
     ! is_dead || kill -KILL $$
-    [ $PMI_RANK != 0 ] || spawn 4 fence > /dev/null # or it fails before
+    [ $PMI_RANK != 0 ] || spawn 4 linger > /dev/null # or it fails before
     fence
+    sleep 1000
+    ;;
+linger)
     sleep 1000
     ;;
 group) # of the first, the dead and the last
