@@ -73,19 +73,27 @@ bool control_is_understood(const pmix_info_t *directives, size_t count)
     return true;
 }
 
-static pmix_status_t signal_target(struct pmixsrv *server,
-                                   const pmix_proc_t *target, int signal)
+/* NULL: there is no such rank. */
+static struct pmixsrv_job *find_target(struct pmixsrv *server,
+                                       const pmix_proc_t *target)
 {
     struct pmixsrv_job *job = pmixsrv_find_job(server, target->nspace);
-    bool whole = target->rank == PMIX_RANK_WILDCARD;
 
-    if (job == NULL || (!whole && target->rank >= job->size))
-        return PMIX_ERR_NOT_FOUND;
-    for (unsigned rank = 0; rank < job->size; rank++)
-        if (whole || target->rank == rank)
+    return job != NULL && (target->rank == PMIX_RANK_WILDCARD ||
+                           target->rank < job->size)
+               ? job
+               : NULL;
+}
+
+static void signal_target(struct pmixsrv *server, const pmix_proc_t *target,
+                          int signal)
+{
+    struct pmixsrv_job *job = find_target(server, target);
+
+    for (unsigned rank = 0; job != NULL && rank < job->size; rank++)
+        if (target->rank == PMIX_RANK_WILDCARD || target->rank == rank)
             server->config.callbacks.signal(server->config.ctx, job, rank,
                                             signal);
-    return PMIX_SUCCESS;
 }
 
 void control_kill(struct pmixsrv *server, const pmix_proc_t *targets,
@@ -95,35 +103,68 @@ void control_kill(struct pmixsrv *server, const pmix_proc_t *targets,
         signal_target(server, &targets[i], SIGKILL);
 }
 
+/* What is to be done, of which no part is libpmix's. */
+struct order {
+    int *signals;
+    size_t signal_count;
+    pmix_proc_t *targets;
+    size_t target_count;
+};
+
 /* Without targets the whole job of who asks is meant. */
-static pmix_status_t signal_targets(struct pmixsrv *server,
-                                    const struct request *request, int signal)
+static pmix_status_t take_order(const struct request *request,
+                                struct order *ret)
 {
-    pmix_proc_t all = request->proc;
-    pmix_status_t rc = PMIX_SUCCESS;
-
-    all.rank = PMIX_RANK_WILDCARD;
-    if (request->ntargets == 0)
-        return signal_target(server, &all, signal);
-    for (size_t i = 0; i < request->ntargets; i++)
-        if (signal_target(server, &request->targets[i], signal) != PMIX_SUCCESS)
-            rc = PMIX_ERR_NOT_FOUND;
-    return rc;
-}
-
-void control_request(struct pmixsrv *server, struct request *request)
-{
-    struct infolist nothing = {0};
-    pmix_status_t rc = PMIX_SUCCESS;
-
+    *ret = (struct order){
+        .signals = calloc(request->ninfo + 1, sizeof *ret->signals),
+        .targets = calloc(request->ntargets + 1, sizeof *ret->targets),
+        .target_count = request->ntargets,
+    };
+    if (ret->signals == NULL || ret->targets == NULL)
+        return PMIX_ERR_NOMEM;
     for (size_t i = 0; i < request->ninfo; i++) {
         int signal = signal_of(&request->info[i]);
 
-        if (signal > 0 &&
-            signal_targets(server, request, signal) != PMIX_SUCCESS)
-            rc = PMIX_ERR_NOT_FOUND;
+        if (signal > 0)
+            ret->signals[ret->signal_count++] = signal;
     }
+    if (request->ntargets > 0)
+        memcpy(ret->targets, request->targets,
+               request->ntargets * sizeof *ret->targets);
+    else {
+        ret->targets[0] = request->proc;
+        ret->targets[0].rank = PMIX_RANK_WILDCARD;
+        ret->target_count = 1;
+    }
+    return PMIX_SUCCESS;
+}
+
+static pmix_status_t check_order(struct pmixsrv *server,
+                                 const struct order *order)
+{
+    for (size_t i = 0; order->signal_count > 0 && i < order->target_count; i++)
+        if (find_target(server, &order->targets[i]) == NULL)
+            return PMIX_ERR_NOT_FOUND;
+    return PMIX_SUCCESS;
+}
+
+/* The answer first: with those who are killed all of us may end. */
+void control_request(struct pmixsrv *server, struct request *request)
+{
+    struct infolist nothing = {0};
+    struct order order;
+    pmix_status_t rc = take_order(request, &order);
+
+    if (rc == PMIX_SUCCESS)
+        rc = check_order(server, &order);
+    server->owes_answer = relays_have(&server->relays, request->proc.nspace);
     request_answer_info(request, rc, &nothing);
+    if (rc != PMIX_ERR_NOMEM)
+        for (size_t i = 0; i < order.signal_count; i++)
+            for (size_t k = 0; k < order.target_count; k++)
+                signal_target(server, &order.targets[k], order.signals[i]);
+    free(order.signals);
+    free(order.targets);
 }
 
 /* ---- clean-up ---- */

@@ -29,6 +29,7 @@ enum {
     OVERHEAD = 48,      /* of a message, at least */
     PATIENCE_MS = 2000, /* without a byte */
     QUIET_MS = 100,
+    ANSWER_MS = 200, /* for libpmix's thread to write it */
     FLUSH_MS = 1000, /* without a byte, */
     FLUSH_MAX_MS = 3000,
 };
@@ -393,6 +394,7 @@ static bool dispatch(struct pmixsrv *server)
         count = 0;
     moved = relays_pump(&server->relays);
     iof->has_moved |= moved;
+    server->owes_answer &= !moved;
     if (had_turn)
         relays_server_had_turn(&server->relays);
     review_patience(server);
@@ -440,6 +442,19 @@ void pmixsrv_output_flush(struct pmixsrv *server)
             end = now_ms() + FLUSH_MS;
     }
     iof->gave_up = relays_owed(&server->relays) > 0; /* once is enough */
+}
+
+void iof_flush_answer(struct pmixsrv *server)
+{
+    const int64_t end = now_ms() + ANSWER_MS;
+    struct pollfd wait = {.fd = server->relays.ready, .events = POLLIN};
+    int64_t left;
+
+    while (server->owes_answer && (left = end - now_ms()) > 0) {
+        poll(&wait, 1, (int)left);
+        dispatch(server);
+    }
+    server->owes_answer = false;
 }
 
 int iof_open(struct iof *iof)

@@ -325,6 +325,7 @@ void pmixsrv_stop(struct pmixsrv *server)
 
     if (server->stopped)
         return;
+    iof_flush_answer(server);
     server->stopped = true;
     if (pthread_create(&thread, NULL, ask_to_hold, server) != 0)
         return;

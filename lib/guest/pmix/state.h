@@ -129,6 +129,7 @@ struct pmixsrv {
     uint64_t next_context; /* for the next proposal */
     bool blurs_contexts;   /* clients of 5.0 read the same one for each group */
     bool told_of_contexts; /* the user knows */
+    bool owes_answer;      /* a tool's request is answered and has not gone */
     bool initialized;
     bool stopped;
 
@@ -235,6 +236,8 @@ void iof_close(struct iof *iof);
 void iof_review(struct pmixsrv *server);
 /* Move what can be moved. */
 void iof_dispatch(struct pmixsrv *server);
+/* Wait for what owes_answer tells of, for a moment at most. */
+void iof_flush_answer(struct pmixsrv *server);
 
 /* push.c */
 void push_request(struct pmixsrv *server, struct request *request);
