@@ -38,7 +38,7 @@ __attribute__((format(printf, 5, 0))) static void tell_failure(
         (size_t)snprintf(failure.text, sizeof failure.text, "%s", head);
 
     vsnprintf(failure.text + len, sizeof failure.text - len, fmt, ap);
-    agent_tell(agent, &failure);
+    agent->config.callbacks.failed(agent->config.ctx, &failure);
 }
 
 void agent_fail(struct agent *agent, enum agent_fault fault, int code,
@@ -387,28 +387,18 @@ void agent_clear_up(struct agent *agent)
     agent_settle(agent);
 }
 
-/* Where others go on they must hear of a death soon, for their fences to end.
+/*
+ * Of members only the host knows with what they have ended, and it ends the
+ * rest soon when it was a crash. Where others go on they must hear of a death
+ * soon, for their fences to end.
  */
 static bool may_have_finalized(const struct proc *proc, int status)
 {
     const struct agent *agent = proc->job->agent;
 
-    return status == 0 && is_pmix(proc, PMIXSRV_ACTIVE) && !agent->ending &&
+    return status == 0 && proc->member == NULL &&
+           is_pmix(proc, PMIXSRV_ACTIVE) && !agent->ending &&
            !agent->config.continues;
-}
-
-/* How a member has ended is not known: it may be why others fail. */
-static void judge_members(struct agent *agent)
-{
-    for (unsigned i = 0; agent->unclear > 0 && i < agent->proc_count; i++)
-        if (agent->procs[i]->unclear != NULL && agent->procs[i]->member != NULL)
-            bury(agent->procs[i], 0);
-}
-
-void agent_tell(struct agent *agent, const struct agent_failure *failure)
-{
-    judge_members(agent);
-    agent->config.callbacks.failed(agent->config.ctx, failure);
 }
 
 void proc_ended(struct proc *proc, int status)

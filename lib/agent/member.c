@@ -97,14 +97,19 @@ static void member_talks(evutil_socket_t fd, short what, void *ctx)
     event_del(proc->talk);
 }
 
+static void bury(struct proc *proc)
+{
+    member_talks(proc->member->fd, EV_READ, proc);
+    proc_ended(proc, 0);
+}
+
 static void member_ended(evutil_socket_t fd, short what, void *ctx)
 {
     struct proc *proc = ctx;
 
     (void)fd;
     (void)what;
-    member_talks(proc->member->fd, EV_READ, proc);
-    proc_ended(proc, 0);
+    bury(proc);
     agent_settle(proc->job->agent);
 }
 
@@ -113,6 +118,17 @@ static bool has_ended(int pidfd)
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
 
     return poll(&ended, 1, 0) > 0;
+}
+
+void members_look(struct agent *agent)
+{
+    for (unsigned i = 0; i < agent->proc_count; i++) {
+        struct proc *proc = agent->procs[i];
+
+        if (proc->member != NULL && proc->live && !proc->failed &&
+            has_ended(proc->member->pidfd))
+            bury(proc);
+    }
 }
 
 /*

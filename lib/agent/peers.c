@@ -77,7 +77,11 @@ bool peers_know_end(const struct agent *agent)
     return agent->peers != NULL && agent->peers->ended;
 }
 
-/* The node where it has happened has said so; of several, the lowest. */
+/*
+ * The node where it has happened has said so; of several, the lowest. What has
+ * ended a rank here may be the reason: with Open MPI those to whom it was
+ * connected abort.
+ */
 static void take_end(struct peers *peers, unsigned from, struct unpack *u)
 {
     struct agent_failure failure = {.fault = (enum agent_fault)unpack_u32(u)};
@@ -96,7 +100,8 @@ static void take_end(struct peers *peers, unsigned from, struct unpack *u)
     peers->ended = true;
     snprintf(failure.text, sizeof failure.text, "node %s ends the job",
              name_of(agent, node));
-    agent_tell(agent, &failure);
+    members_look(agent);
+    agent->config.callbacks.failed(agent->config.ctx, &failure);
 }
 
 static void on_lost(void *ctx, unsigned node, const char *why)

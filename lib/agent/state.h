@@ -161,8 +161,6 @@ __attribute__((format(printf, 4, 5))) void proc_fail(struct proc *proc,
 /* Tell the user, if so, that nothing runs. */
 void agent_settle(struct agent *agent);
 
-/* Tell the user: first of ranks that may be the reason for it. */
-void agent_tell(struct agent *agent, const struct agent_failure *failure);
 /* Judge ranks of which more is known now, and settle. */
 void agent_clear_up(struct agent *agent);
 /* Take in what the zygote has told until now. */
@@ -206,6 +204,9 @@ int members_borrow(struct job *job, struct ct_error *reterr);
 int members_lent(struct job *job, struct app *app,
                  const struct zygote_event *event, struct ct_error *reterr);
 void app_give_back(struct app *app);
+/* Judge those that have ended, of which we have not heard yet: not from within
+   a server of ours. */
+void members_look(struct agent *agent);
 /* Watch a member, which counts as a live rank from now on. */
 int member_watch(struct proc *proc, struct ct_error *reterr);
 /* SIGKILL, when there is no zygote any more that could. */
