@@ -287,11 +287,19 @@ static void end_job(struct node *node, enum agent_fault fault)
         agent_end(node->agent, SIGTERM);
 }
 
+static void say_here_or_there(struct node *node, const char *text)
+{
+    if (!agent_say_elsewhere(node->agent, text))
+        say(node->config->options->verbosity, -1, "%s", text);
+}
+
 /* Then ranks that wait for it may end, and the host may end us. */
 static void tell(struct node *node, const struct agent_failure *failure)
 {
-    say(node->config->options->verbosity, failure->elsewhere ? 1 : -1, "%s",
-        failure->text);
+    if (failure->elsewhere)
+        say(node->config->options->verbosity, 1, "%s", failure->text);
+    else
+        say_here_or_there(node, failure->text);
     agent_refuse(node->agent, node->code);
     end_job(node, failure->fault);
 }
@@ -332,6 +340,14 @@ static int hold_back(struct node *node, const struct agent_failure *failure)
     return 0;
 }
 
+static void tell_loss(struct node *node, const struct agent_failure *failure)
+{
+    char text[sizeof failure->text + 32];
+
+    snprintf(text, sizeof text, "%s; the others go on", failure->text);
+    say_here_or_there(node, text);
+}
+
 static void on_failed(void *ctx, const struct agent_failure *failure)
 {
     struct node *node = ctx;
@@ -342,8 +358,7 @@ static void on_failed(void *ctx, const struct agent_failure *failure)
         return;
     }
     if (node->config->options->continues && exit_is_loss(failure)) {
-        say(node->config->options->verbosity, -1, "%s; the others go on",
-            failure->text);
+        tell_loss(node, failure);
         return;
     }
     node->decided = true;

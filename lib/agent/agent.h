@@ -136,7 +136,8 @@ struct agent_callbacks {
                  void (*done)(struct pmixsrv_push *push, bool taken),
                  struct pmixsrv_push *push);
 
-    /* For those who want to know (level 1) or to know all (2). */
+    /* For those who want to know (level 1) or to know all (2), or for all (-1).
+     */
     void (*note)(void *ctx, int level, const char *text);
 
     /* Nothing runs, and nothing is about to. */
@@ -209,6 +210,13 @@ void agent_end(struct agent *agent, int signal);
 
 /* Start no more; SIGKILL to all. */
 void agent_kill(struct agent *agent);
+
+/*
+ * What is said when the last of this node's members has ended the host may drop
+ * (Slurm does, 3 of 80 times). true: another node has been asked to say it, by
+ * callbacks.note with level -1.
+ */
+bool agent_say_elsewhere(struct agent *agent, const char *text);
 
 /* Let the agents of other nodes know that the job ends, and of what. */
 void agent_tell_end(struct agent *agent, const struct agent_failure *failure);

@@ -120,13 +120,18 @@ static bool has_ended(int pidfd)
     return poll(&ended, 1, 0) > 0;
 }
 
+bool member_lives(const struct proc *proc)
+{
+    return proc->member != NULL && !has_ended(proc->member->pidfd);
+}
+
 void members_look(struct agent *agent)
 {
     for (unsigned i = 0; i < agent->proc_count; i++) {
         struct proc *proc = agent->procs[i];
 
         if (proc->member != NULL && proc->live && !proc->failed &&
-            has_ended(proc->member->pidfd))
+            !member_lives(proc))
             bury(proc);
     }
 }

@@ -114,6 +114,44 @@ static void on_lost(void *ctx, unsigned node, const char *why)
                    agent->host, name_of(agent, node), why);
 }
 
+/* ---- what the user is told ---- */
+
+static bool has_member(const struct agent *agent)
+{
+    for (unsigned i = 0; i < agent->proc_count; i++)
+        if (member_lives(agent->procs[i]))
+            return true;
+    return false;
+}
+
+bool agent_say_elsewhere(struct agent *agent, const char *text)
+{
+    struct peers *peers = agent->peers;
+    struct pack p = {0};
+    unsigned node;
+    bool taken;
+
+    if (peers == NULL || has_member(agent))
+        return false;
+    node = overlay_neighbour(peers->overlay);
+    if (node == agent->config.world->node)
+        return false;
+    pack_str(&p, text);
+    taken = !p.failed;
+    peers_tell(agent, node, PEERS_SAY, &p);
+    free(p.bytes);
+    return taken;
+}
+
+static void take_say(struct peers *peers, unsigned from, struct unpack *u)
+{
+    const char *text = unpack_str(u);
+
+    (void)from;
+    if (!u->failed && text != NULL)
+        agent_note(peers->agent, -1, "%s", text);
+}
+
 /* ---- fences ---- */
 
 /* One that waits for other nodes. */
@@ -716,6 +754,7 @@ static const struct row {
     {PEERS_EVENT, take_event, WITH_PMIX},
     {PEERS_LOST, take_lost, WITH_WORLD},
     {PEERS_SIGNAL, take_signal, WITH_PMIX},
+    {PEERS_SAY, take_say, AT_ONCE},
 };
 
 static void keep_early(struct peers *peers, unsigned from, unsigned kind,

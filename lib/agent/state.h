@@ -204,6 +204,8 @@ int members_borrow(struct job *job, struct ct_error *reterr);
 int members_lent(struct job *job, struct app *app,
                  const struct zygote_event *event, struct ct_error *reterr);
 void app_give_back(struct app *app);
+/* A member that has not ended, whether we have heard of that or not. */
+bool member_lives(const struct proc *proc);
 /* Judge those that have ended, of which we have not heard yet: not from within
    a server of ours. */
 void members_look(struct agent *agent);
@@ -258,6 +260,7 @@ enum peers_kind {
     PEERS_EVENT,  /* bytes for pmixsrv_event() */
     PEERS_LOST,   /* number of the job, rank: one that has died */
     PEERS_SIGNAL, /* nspace, rank, signal: to send it */
+    PEERS_SAY,    /* text for the user */
 };
 /* To a node that may have left. */
 void peers_tell(struct agent *agent, unsigned node, enum peers_kind kind,

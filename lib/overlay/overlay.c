@@ -777,6 +777,18 @@ void overlay_spread(struct overlay *overlay, unsigned kind, const void *bytes,
     spread_beyond(overlay, overlay->config.self);
 }
 
+unsigned overlay_neighbour(const struct overlay *overlay)
+{
+    for (unsigned node = 0; node < overlay->config.count; node++) {
+        const struct peer *peer = &overlay->peers[node];
+
+        if (node != overlay->config.self && !peer->left && !peer->lost &&
+            find_greeted(peer->links) != NULL)
+            return node;
+    }
+    return overlay->config.self;
+}
+
 bool overlay_has_left(const struct overlay *overlay, unsigned node)
 {
     const struct peer *peer = &overlay->peers[node];

@@ -75,6 +75,9 @@ void overlay_tell(struct overlay *overlay, unsigned node, unsigned kind,
 void overlay_spread(struct overlay *overlay, unsigned kind, const void *bytes,
                     size_t len);
 
+/* The lowest other node that we are connected to now; or our own. */
+unsigned overlay_neighbour(const struct overlay *overlay);
+
 /* Has the node said bye, or was it found to have left? */
 bool overlay_has_left(const struct overlay *overlay, unsigned node);
 

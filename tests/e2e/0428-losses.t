@@ -229,7 +229,12 @@ ends() # NAME ARG...
     run "${launch[@]}" "${@:2}"
     fails "$1, $label" # with 137 or 143: srun takes that of any task
     is "$(cat "$out")" '' "$1, $label: nobody goes on"
-    told '^ctrun: rank 1 on node[12]: ended without .*MPI_Finalize' "$1, $label"
+    # what is said of a node's only rank, before the nodes have met, Slurm may
+    # drop: it has ended what it had there to listen to
+    if [ "$layout" != "4 1" ] || grep -q '^ctrun: ' "$err"; then
+        told '^ctrun: rank 1 on node[12]: ended without .*MPI_Finalize' \
+            "$1, $label"
+    fi
 }
 
 for layout in "4 1" "2 2" "2 2 -m cyclic"; do

@@ -457,6 +457,24 @@ START_TEST(the_last_word_reaches_all)
 }
 END_TEST
 
+START_TEST(neighbours)
+{
+    struct net *net = net_start(3);
+
+    ck_assert_uint_eq(overlay_neighbour(net->nodes[0].overlay), 0);
+    run_for(net, 0.1);
+    ck_assert_uint_eq(overlay_neighbour(net->nodes[0].overlay), 1);
+    ck_assert_uint_eq(overlay_neighbour(net->nodes[2].overlay), 0);
+    leave(net, 1);
+    RUN_UNTIL(net, overlay_has_left(net->nodes[0].overlay, 1));
+    ck_assert_uint_eq(overlay_neighbour(net->nodes[0].overlay), 2);
+    leave(net, 2);
+    RUN_UNTIL(net, overlay_has_left(net->nodes[0].overlay, 2));
+    ck_assert_uint_eq(overlay_neighbour(net->nodes[0].overlay), 0);
+    net_free(net);
+}
+END_TEST
+
 static unsigned pick(const struct net *net)
 {
     unsigned node = (unsigned)rand() % net->count;
@@ -1164,6 +1182,7 @@ int main(void)
     tcase_add_test(tc, one_that_dies_is_lost_once);
     tcase_add_test(tc, one_that_says_bye_is_not);
     tcase_add_test(tc, one_that_cannot_be_told_has_left);
+    tcase_add_test(word, neighbours);
     tcase_add_test(word, the_last_word_reaches_all);
     tcase_add_test(word, the_last_word_passes_those_that_have_left);
     tcase_add_test(word, the_last_word_passes_the_dead);
