@@ -293,24 +293,32 @@ static void say_here_or_there(struct node *node, const char *text)
         say(node->config->options->verbosity, -1, "%s", text);
 }
 
-/* Then ranks that wait for it may end, and the host may end us. */
+/* Ranks that wait for what is said may end now, and the host may end us. */
+static void end_with(struct node *node, const struct agent_failure *failure)
+{
+    agent_refuse(node->agent, node->code);
+    end_job(node, failure->fault);
+}
+
 static void tell(struct node *node, const struct agent_failure *failure)
 {
     if (failure->elsewhere)
         say(node->config->options->verbosity, 1, "%s", failure->text);
     else
         say_here_or_there(node, failure->text);
-    agent_refuse(node->agent, node->code);
-    end_job(node, failure->fault);
+    end_with(node, failure);
 }
 
+/* Here: other nodes may have left meanwhile. */
 static void tell_untold(evutil_socket_t fd, short what, void *ctx)
 {
     struct node *node = ctx;
 
     (void)fd;
     (void)what;
-    tell(node, &node->untold);
+    say(node->config->options->verbosity, node->untold.elsewhere ? 1 : -1, "%s",
+        node->untold.text);
+    end_with(node, &node->untold);
     node->untold.text[0] = '\0';
 }
 

@@ -120,9 +120,12 @@ static bool has_ended(int pidfd)
     return poll(&ended, 1, 0) > 0;
 }
 
-bool member_lives(const struct proc *proc)
+bool members_live(const struct agent_world *world)
 {
-    return proc->member != NULL && !has_ended(proc->member->pidfd);
+    for (unsigned i = 0; i < world->member_count; i++)
+        if (!has_ended(world->members[i].pidfd))
+            return true;
+    return false;
 }
 
 void members_look(struct agent *agent)
@@ -131,7 +134,7 @@ void members_look(struct agent *agent)
         struct proc *proc = agent->procs[i];
 
         if (proc->member != NULL && proc->live && !proc->failed &&
-            !member_lives(proc))
+            has_ended(proc->member->pidfd))
             bury(proc);
     }
 }

@@ -116,14 +116,6 @@ static void on_lost(void *ctx, unsigned node, const char *why)
 
 /* ---- what the user is told ---- */
 
-static bool has_member(const struct agent *agent)
-{
-    for (unsigned i = 0; i < agent->proc_count; i++)
-        if (member_lives(agent->procs[i]))
-            return true;
-    return false;
-}
-
 bool agent_say_elsewhere(struct agent *agent, const char *text)
 {
     struct peers *peers = agent->peers;
@@ -131,7 +123,7 @@ bool agent_say_elsewhere(struct agent *agent, const char *text)
     unsigned node;
     bool taken;
 
-    if (peers == NULL || has_member(agent))
+    if (peers == NULL || members_live(agent->config.world))
         return false;
     node = overlay_neighbour(peers->overlay);
     if (node == agent->config.world->node)

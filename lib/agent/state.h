@@ -204,8 +204,8 @@ int members_borrow(struct job *job, struct ct_error *reterr);
 int members_lent(struct job *job, struct app *app,
                  const struct zygote_event *event, struct ct_error *reterr);
 void app_give_back(struct app *app);
-/* A member that has not ended, whether we have heard of that or not. */
-bool member_lives(const struct proc *proc);
+/* Has one not ended, whether we have heard of that or not, or let it in? */
+bool members_live(const struct agent_world *world);
 /* Judge those that have ended, of which we have not heard yet: not from within
    a server of ours. */
 void members_look(struct agent *agent);
