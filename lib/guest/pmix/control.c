@@ -148,6 +148,13 @@ static pmix_status_t check_order(struct pmixsrv *server,
     return PMIX_SUCCESS;
 }
 
+static void carry_out(struct pmixsrv *server, const struct order *order)
+{
+    for (size_t i = 0; i < order->signal_count; i++)
+        for (size_t k = 0; k < order->target_count; k++)
+            signal_target(server, &order->targets[k], order->signals[i]);
+}
+
 /* The answer first: with those who are killed all of us may end. */
 void control_request(struct pmixsrv *server, struct request *request)
 {
@@ -159,10 +166,7 @@ void control_request(struct pmixsrv *server, struct request *request)
         rc = check_order(server, &order);
     server->owes_answer = relays_have(&server->relays, request->proc.nspace);
     request_answer_info(request, rc, &nothing);
-    if (rc != PMIX_ERR_NOMEM)
-        for (size_t i = 0; i < order.signal_count; i++)
-            for (size_t k = 0; k < order.target_count; k++)
-                signal_target(server, &order.targets[k], order.signals[i]);
+    carry_out(server, &order); /* without memory there are no signals in it */
     free(order.signals);
     free(order.targets);
 }
