@@ -47,13 +47,18 @@ static void greet(const struct connection *connection, size_t sent, size_t got)
         ck_assert_int_eq(recv(connection->here, bytes, got, MSG_WAITALL), got);
 }
 
+static void connection_greeted(struct connection *ret)
+{
+    connection_open(ret);
+    greet(ret, 8, 8);
+}
+
 START_TEST(finds_what_was_read_from)
 {
     struct sockets sockets = {0};
     struct connection old, silent, unread, read;
 
-    connection_open(&old);
-    greet(&old, 8, 8);
+    connection_greeted(&old);
     ck_assert_int_eq(sockets_find(&sockets), old.here);
     connection_open(&silent);
     connection_open(&unread);
@@ -94,8 +99,7 @@ START_TEST(passes_over_greeted_ones)
     struct sockets sockets = {0};
     struct connection greeted;
 
-    connection_open(&greeted);
-    greet(&greeted, 8, 8);
+    connection_greeted(&greeted);
     ck_assert_int_eq(fcntl(greeted.here, F_SETFL, O_NONBLOCK), 0);
     ck_assert_int_eq(sockets_find(&sockets), -1);
     sockets_clear(&sockets);
@@ -109,14 +113,12 @@ START_TEST(keeps_those_that_it_has_missed)
     struct sockets sockets = {0};
     struct connection missed, next;
 
-    connection_open(&missed);
-    greet(&missed, 8, 8);
+    connection_greeted(&missed);
     ck_assert_int_eq(sockets_find(&sockets), missed.here);
     ck_assert_int_eq(fcntl(missed.here, F_SETFL, O_NONBLOCK), 0);
     ck_assert_int_eq(sockets_find(&sockets), -1);
     ck_assert_int_eq(fcntl(missed.here, F_SETFL, 0), 0);
-    connection_open(&next);
-    greet(&next, 8, 8);
+    connection_greeted(&next);
     ck_assert_int_eq(sockets_find(&sockets), next.here);
     sockets_clear(&sockets);
     connection_close(&missed);
@@ -129,11 +131,9 @@ START_TEST(takes_a_number_again_for_another)
     struct sockets sockets = {0};
     struct connection first, second;
 
-    connection_open(&first);
-    greet(&first, 8, 8);
+    connection_greeted(&first);
     ck_assert_int_eq(sockets_find(&sockets), first.here);
-    connection_open(&second);
-    greet(&second, 8, 8);
+    connection_greeted(&second);
     ck_assert_int_eq(dup2(second.here, first.here), first.here);
     ct_close(&second.here);
     ck_assert_int_eq(sockets_find(&sockets), first.here);
