@@ -581,6 +581,15 @@ static void on_event(size_t id, pmix_status_t status, const pmix_proc_t *source,
     done(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, ctx);
 }
 
+/* For who waits for it: wait_for(). */
+static void count_up(int *count)
+{
+    pthread_mutex_lock(&lock);
+    ++*count;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+}
+
 static void on_registered(pmix_status_t status, size_t id, void *ctx)
 {
     (void)ctx;
@@ -620,10 +629,7 @@ static void on_deregistered(pmix_status_t status, void *ctx)
 {
     (void)ctx;
     CHECK(status == PMIX_SUCCESS);
-    pthread_mutex_lock(&lock);
-    deregistered++;
-    pthread_cond_broadcast(&change);
-    pthread_mutex_unlock(&lock);
+    count_up(&deregistered);
 }
 
 /* Of two events that follow one another, the first is not heard any more. */
@@ -813,10 +819,7 @@ static void on_joined(pmix_status_t status, pmix_info_t info[], size_t ninfo,
     (void)ninfo;
     (void)ctx;
     CHECK(status == PMIX_SUCCESS);
-    pthread_mutex_lock(&lock);
-    joined++;
-    pthread_cond_broadcast(&change);
-    pthread_mutex_unlock(&lock);
+    count_up(&joined);
     if (release != NULL)
         release(release_ctx);
 }
